@@ -1,0 +1,264 @@
+"""One tree of errors. Each is a fact with fields, a stable `code` for programs and a sentence for people."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class EverySkillError(Exception):
+    """The root of every error this package raises on purpose.
+
+    `code` never changes once released. `str(error)` is a sentence a person can act on. An error means that
+    nothing was changed.
+    """
+
+    code: ClassVar[str] = "error"
+    sentence: ClassVar[str] = "Something went wrong."
+
+    def __str__(self) -> str:
+        return self.sentence.format_map(vars(self))
+
+
+class InvalidInput(EverySkillError):
+    """The caller passed something that can never be right."""
+
+    code = "invalid_input"
+
+
+@dataclass(eq=False)
+class InvalidIdentifier(InvalidInput):
+    """An id or a slug that is empty, too long, or holds a character no id may hold."""
+
+    field: str
+    reason: str
+    code = "invalid_identifier"
+    sentence = "{field} {reason}."
+
+
+@dataclass(eq=False)
+class InvalidText(InvalidInput):
+    """A text field that is empty, too long, or not storable."""
+
+    field: str
+    reason: str
+    code = "invalid_text"
+    sentence = "{field} {reason}."
+
+
+@dataclass(eq=False)
+class InvalidTimestamp(InvalidInput):
+    """A moment without a time zone, or not a moment at all."""
+
+    field: str
+    code = "invalid_timestamp"
+    sentence = "{field} must be a datetime with a time zone, such as datetime.now(UTC)."
+
+
+@dataclass(eq=False)
+class InvalidVersion(InvalidInput):
+    """A version number that no version can have."""
+
+    version: object
+    code = "invalid_version"
+    sentence = "A version is a whole number from 1 to 2147483647, not {version!r}."
+
+
+@dataclass(eq=False)
+class InvalidLimit(InvalidInput):
+    """A page size outside the allowed range."""
+
+    limit: object
+    lowest: int
+    highest: int
+    code = "invalid_limit"
+    sentence = "limit must be from {lowest} to {highest}, not {limit!r}."
+
+
+@dataclass(eq=False)
+class InvalidCursor(InvalidInput):
+    """A page cursor that this package did not make, or that was damaged on its way."""
+
+    cursor: str
+    code = "invalid_cursor"
+    sentence = "This cursor is not one that was handed out. Start again without a cursor."
+
+
+@dataclass(eq=False)
+class InvalidChoice(InvalidInput):
+    """A word outside a closed list of words."""
+
+    field: str
+    value: str
+    choices: tuple[str, ...]
+    code = "invalid_choice"
+    sentence = "{field} must be one of {choices}, not {value!r}."
+
+
+@dataclass(eq=False)
+class TooManyIds(InvalidInput):
+    """A batch larger than one call may ask for."""
+
+    count: int
+    highest: int
+    code = "too_many_ids"
+    sentence = "One call may name at most {highest} ids, not {count}. Split the list."
+
+
+@dataclass(eq=False)
+class InvalidSetting(InvalidInput):
+    """An environment variable or a database URL that cannot be used."""
+
+    name: str
+    reason: str
+    code = "invalid_setting"
+    sentence = "{name}: {reason}."
+
+
+class NotFound(EverySkillError):
+    """What was named is not here. What belongs to another tenant is answered in the same words (S15)."""
+
+    code = "not_found"
+
+
+@dataclass(eq=False)
+class TenantNotFound(NotFound):
+    tenant_id: str
+    code = "tenant_not_found"
+    sentence = "There is no tenant {tenant_id!r}. Add one with: everyskill tenants add"
+
+
+@dataclass(eq=False)
+class UserNotFound(NotFound):
+    user_id: str
+    code = "user_not_found"
+    sentence = "There is no user {user_id!r} in this tenant."
+
+
+@dataclass(eq=False)
+class SkillNotFound(NotFound):
+    """No such skill, or one that is hidden. `skill` is the id or the slug that was asked for."""
+
+    skill: str
+    code = "skill_not_found"
+    sentence = "There is no skill {skill!r} in this tenant."
+
+
+@dataclass(eq=False)
+class VersionNotFound(NotFound):
+    """`version` is the id or the number that was asked for."""
+
+    version: str | int
+    code = "version_not_found"
+    sentence = "There is no version {version!r} of a skill in this tenant."
+
+
+class Conflict(EverySkillError):
+    """What was to be added is there already."""
+
+    code = "conflict"
+
+
+@dataclass(eq=False)
+class TenantExists(Conflict):
+    field: str
+    value: str
+    code = "tenant_exists"
+    sentence = "A tenant with the {field} {value!r} exists already."
+
+
+@dataclass(eq=False)
+class UserExists(Conflict):
+    field: str
+    value: str
+    code = "user_exists"
+    sentence = "A user with the {field} {value!r} exists already in this tenant."
+
+
+@dataclass(eq=False)
+class SkillFolderError(EverySkillError):
+    """A SKILL.md folder that cannot become a skill. `line` counts from 1 and is None where no line is to blame."""
+
+    path: str
+    line: int | None
+    reason: str
+    code = "broken_skill_folder"
+
+    def __str__(self) -> str:
+        place = self.path if self.line is None else f"{self.path}:{self.line}"
+        return f"{place}: {self.reason}"
+
+
+class DatabaseNotReady(EverySkillError):
+    """The database is not in a state in which this package may serve from it."""
+
+    code = "database_not_ready"
+
+
+@dataclass(eq=False)
+class DatabaseUnreachable(DatabaseNotReady):
+    reason: str
+    code = "database_unreachable"
+    sentence = "The database cannot be reached: {reason}"
+
+
+@dataclass(eq=False)
+class DatabaseNotMigrated(DatabaseNotReady):
+    found: str | None
+    wanted: str
+    code = "database_not_migrated"
+    sentence = (
+        "The database is at revision {found}, this program needs {wanted}. Run: everyskill db upgrade, as the owner."
+    )
+
+
+@dataclass(eq=False)
+class DatabaseTooNew(DatabaseNotReady):
+    found: str
+    wanted: str
+    code = "database_too_new"
+    sentence = "The database is at revision {found}, which is newer than this program ({wanted}). Install a newer one."
+
+
+@dataclass(eq=False)
+class PostgresTooOld(DatabaseNotReady):
+    found: str
+    code = "postgres_too_old"
+    sentence = "This server is PostgreSQL {found}; EverySkill needs 15 or newer."
+
+
+@dataclass(eq=False)
+class UnsafeRole(DatabaseNotReady):
+    """The login could see past row-level security, so nothing is served through it."""
+
+    role: str
+    reason: str
+    code = "unsafe_role"
+    sentence = (
+        "The role {role!r} {reason}, so tenants would not be kept apart. Connect as a login that is only a member of"
+        " everyskill_app."
+    )
+
+
+@dataclass(eq=False)
+class MissingPrivilege(DatabaseNotReady):
+    role: str
+    needed: str
+    code = "missing_privilege"
+    sentence = "The role {role!r} may not do this: it needs {needed}."
+
+
+@dataclass(eq=False)
+class EmbeddedServerFailed(DatabaseNotReady):
+    directory: str
+    reason: str
+    code = "embedded_server_failed"
+    sentence = "The embedded PostgreSQL in {directory} did not start: {reason}"
+
+
+@dataclass(eq=False)
+class DataDirectoryInUse(DatabaseNotReady):
+    """Another server, one we cannot reach, runs on this data directory."""
+
+    directory: str
+    reason: str
+    code = "data_directory_in_use"
+    sentence = "Another PostgreSQL server is using {directory}: {reason}"

@@ -1,0 +1,94 @@
+"""What a caller may pass: each check returns the value as it is used from there on, or raises a typed error."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from everyskill.errors import (
+    InvalidIdentifier,
+    InvalidLimit,
+    InvalidText,
+    InvalidTimestamp,
+    InvalidVersion,
+    TooManyIds,
+)
+
+MAX_ID_LENGTH = 255
+MAX_IDS = 10_000
+MAX_LIMIT = 100
+MAX_VERSION = 2**31 - 1
+MAX_NAME_LENGTH = 200
+MAX_DESCRIPTION_LENGTH = 4_000
+MAX_COMMENT_LENGTH = 10_000
+
+
+def check_id(field: str, value: str) -> str:
+    """Returns a usable id. Raises InvalidIdentifier for anything but 1 to 255 storable characters."""
+    if not isinstance(value, str):
+        raise InvalidIdentifier(field, "must be text")
+    if not value:
+        raise InvalidIdentifier(field, "must not be empty")
+    if len(value) > MAX_ID_LENGTH:
+        raise InvalidIdentifier(field, f"must not be longer than {MAX_ID_LENGTH} characters")
+    if not is_storable(value):
+        raise InvalidIdentifier(field, "must not hold a NUL or a lone surrogate character")
+    return value
+
+
+def check_ids(field: str, values: Iterable[str]) -> list[str]:
+    """Returns the ids without duplicates, in their first order. Raises TooManyIds above 10,000."""
+    if isinstance(values, str):
+        raise InvalidIdentifier(field, "must be a collection of ids, not one text")
+    unique = list(dict.fromkeys(values))
+    if len(unique) > MAX_IDS:
+        raise TooManyIds(len(unique), MAX_IDS)
+    return [check_id(field, value) for value in unique]
+
+
+def check_text(field: str, value: str, *, longest: int) -> str:
+    """Returns a non-empty text of at most `longest` characters. Raises InvalidText."""
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidText(field, "must not be empty")
+    return check_content(field, value, longest=longest)
+
+
+def check_content(field: str, value: str, *, longest: int) -> str:
+    """Returns a text, empty or not, of at most `longest` characters. Raises InvalidText."""
+    if not isinstance(value, str):
+        raise InvalidText(field, "must be text")
+    if len(value) > longest:
+        raise InvalidText(field, f"must not be longer than {longest:,} characters")
+    if not is_storable(value):
+        raise InvalidText(field, "must not hold a NUL or a lone surrogate character")
+    return value
+
+
+def check_moment(field: str, value: datetime) -> datetime:
+    """Returns an aware datetime. Raises InvalidTimestamp for a naive one: nobody knows which moment it means."""
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        raise InvalidTimestamp(field)
+    return value
+
+
+def check_version(value: int) -> int:
+    """Returns a version number from 1 up. Raises InvalidVersion."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_VERSION:
+        raise InvalidVersion(value)
+    return value
+
+
+def check_limit(value: int) -> int:
+    """Returns a page size from 1 to 100. Raises InvalidLimit."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_LIMIT:
+        raise InvalidLimit(value, 1, MAX_LIMIT)
+    return value
+
+
+def is_storable(value: str) -> bool:
+    """Whether PostgreSQL's text type can hold the value: it takes UTF-8 without NUL."""
+    if "\x00" in value:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

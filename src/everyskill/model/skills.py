@@ -1,0 +1,175 @@
+"""Skills, their versions, and what makes two skill folders the same."""
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+from hashlib import sha256
+
+from msgspec import Struct
+
+from everyskill.errors import InvalidIdentifier
+from everyskill.model.inputs import (
+    MAX_DESCRIPTION_LENGTH,
+    MAX_NAME_LENGTH,
+    check_content,
+    check_id,
+    check_text,
+)
+
+SKILL_FILE_NAME = "SKILL.md"
+DEFAULT_CATEGORY = "general"
+MAX_SLUG_LENGTH = 100
+MAX_CONTENT_LENGTH = 1024 * 1024
+
+_SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+
+
+class SkillStatus(StrEnum):
+    """Only a published skill is shown to anyone."""
+
+    DRAFT = "draft"
+    PUBLISHED = "published"
+    ARCHIVED = "archived"
+
+
+class SkillFile(Struct, frozen=True):
+    """One file of a skill: its path within the folder with forward slashes, bytes, and SHA-256 in hex."""
+
+    path: str
+    size: int
+    hash: str
+
+
+class SkillFolder(Struct, frozen=True, kw_only=True):
+    """What a folder says about its skill: everything that publishing needs, and nothing of the database.
+
+    `content` is the whole SKILL.md. `files` lists every file of the folder, SKILL.md among them.
+    """
+
+    slug: str
+    name: str
+    description: str
+    category: str
+    content: str
+    files: tuple[SkillFile, ...]
+
+    @classmethod
+    def from_content(
+        cls, slug: str, *, name: str, description: str, content: str, category: str = DEFAULT_CATEGORY
+    ) -> "SkillFolder":
+        """A skill that consists of its SKILL.md alone."""
+        data = content.encode(errors="surrogatepass")
+        only = SkillFile(SKILL_FILE_NAME, len(data), sha256(data).hexdigest())
+        return cls(slug=slug, name=name, description=description, category=category, content=content, files=(only,))
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 in hex over path and hash of every file: equal exactly when the folders hold the same files."""
+        return hash_of_files(self.files)
+
+    def checked(self) -> "SkillFolder":
+        """Returns itself. Raises InvalidIdentifier or InvalidText where a field cannot be stored."""
+        check_slug(self.slug)
+        check_text("name", self.name, longest=MAX_NAME_LENGTH)
+        check_text("description", self.description, longest=MAX_DESCRIPTION_LENGTH)
+        check_text("category", self.category, longest=MAX_NAME_LENGTH)
+        check_content("content", self.content, longest=MAX_CONTENT_LENGTH)
+        for file in self.files:
+            check_text("file path", file.path, longest=MAX_DESCRIPTION_LENGTH)
+        return self
+
+
+class Skill(Struct, frozen=True):
+    """A skill as its catalog shows it now. `updated_at` is when its newest visible change became visible, in UTC."""
+
+    id: str
+    name: str
+    slug: str
+    description: str
+    category: str
+    status: SkillStatus
+    published_version_id: str | None
+    published_version: int | None
+    author_id: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class SkillListItem(Struct, frozen=True):
+    """One line of a list of skills. `is_updated` is the badge of the user who asked; without a user it is False."""
+
+    id: str
+    name: str
+    slug: str
+    description: str
+    category: str
+    status: SkillStatus
+    published_version: int | None
+    updated_at: datetime
+    is_updated: bool
+
+
+class SkillPage(Struct, frozen=True):
+    """A page of a list. `next_cursor` is None on the last one."""
+
+    items: list[SkillListItem]
+    next_cursor: str | None
+
+
+class SkillVersion(Struct, frozen=True):
+    """One version of a skill, immutable once written."""
+
+    id: str
+    skill_id: str
+    version: int
+    name: str
+    description: str
+    content: str
+    content_hash: str
+    files: tuple[SkillFile, ...]
+    created_by: str | None
+    created_at: datetime
+
+
+class SkillDetail(Struct, frozen=True):
+    """A skill with all its versions, newest first."""
+
+    skill: Skill
+    versions: list[SkillVersion]
+
+
+class Outcome(StrEnum):
+    """What publishing a folder came to."""
+
+    ADDED = "added"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+
+
+class Publication(Struct, frozen=True):
+    """What a publish call did. `status` tells whether the skill is visible: an archived one stays archived."""
+
+    skill_id: str
+    slug: str
+    version: int
+    outcome: Outcome
+    status: SkillStatus
+
+
+def check_slug(value: str) -> str:
+    """Returns a slug: lower-case letters and digits in groups joined by single hyphens. Raises InvalidIdentifier."""
+    check_id("slug", value)
+    if len(value) > MAX_SLUG_LENGTH or not _SLUG.fullmatch(value):
+        raise InvalidIdentifier(
+            "slug", f"must be 1 to {MAX_SLUG_LENGTH} lower-case letters, digits and single hyphens, not {value!r}"
+        )
+    return value
+
+
+def hash_of_files(files: Iterable[SkillFile]) -> str:
+    """SHA-256 in hex over the sorted paths and hashes. NUL ends each field, so no two lists share an input."""
+    digest = sha256()
+    for file in sorted(files, key=lambda file: file.path):
+        digest.update(f"{file.path}\0{file.hash}\0".encode(errors="surrogatepass"))
+    return digest.hexdigest()
