@@ -1,0 +1,24 @@
+"""The database as SQLAlchemy declares it: import these models to join your own tables against."""
+
+from everyskill.schema.base import Base
+from everyskill.schema.skill_feedback import SkillFeedbackItems
+from everyskill.schema.skill_versions import SkillVersions
+from everyskill.schema.skills import Skills
+from everyskill.schema.tenants import Tenants
+from everyskill.schema.updated import IS_PUBLISHED, IS_UPDATED, PUBLISHES, VIEWS
+from everyskill.schema.user_skill_views import UserSkillViews
+from everyskill.schema.users import Users
+
+__all__ = [
+    "IS_PUBLISHED",
+    "IS_UPDATED",
+    "PUBLISHES",
+    "VIEWS",
+    "Base",
+    "SkillFeedbackItems",
+    "SkillVersions",
+    "Skills",
+    "Tenants",
+    "UserSkillViews",
+    "Users",
+]

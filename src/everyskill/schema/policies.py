@@ -1,0 +1,91 @@
+"""Who may touch which row: the wanted policies and grants, as data. Migrations make them, checks hold them up."""
+
+from msgspec import Struct
+
+TENANT_SETTING = "app.current_tenant_id"
+APP_ROLE = "everyskill_app"
+OPERATOR_ROLE = "everyskill_operator"
+
+_CURRENT_TENANT = f"current_setting('{TENANT_SETTING}'::text, true)"
+
+
+class Policy(Struct, frozen=True, order=True):
+    """A policy as PostgreSQL's catalogs print it. `check` is None where a command has no WITH CHECK."""
+
+    table: str
+    name: str
+    permissive: bool
+    role: str
+    command: str
+    using: str
+    check: str | None
+
+    def ddl(self) -> str:
+        """The statement that creates it."""
+        kind = "PERMISSIVE" if self.permissive else "RESTRICTIVE"
+        check = "" if self.check is None else f" WITH CHECK ({self.check})"
+        return (
+            f"CREATE POLICY {self.name} ON {self.table} AS {kind} FOR {self.command} TO {self.role}"
+            f" USING ({self.using}){check}"
+        )
+
+
+class Grant(Struct, frozen=True, order=True):
+    """One privilege of one role on one table."""
+
+    table: str
+    role: str
+    privilege: str
+
+    def ddl(self) -> str:
+        """The statement that grants it."""
+        return f"GRANT {self.privilege} ON {self.table} TO {self.role}"
+
+
+# Each tenant table, and the column that names the tenant.
+TENANT_COLUMNS = {
+    "tenants": "id",
+    "users": "tenant_id",
+    "skills": "tenant_id",
+    "skill_versions": "tenant_id",
+    "skill_feedback": "tenant_id",
+    "user_skill_views": "tenant_id",
+}
+
+# Versions are immutable: the application may neither update nor delete one; a deleted skill takes its own along.
+_PRIVILEGES = dict.fromkeys(TENANT_COLUMNS, ("SELECT", "INSERT", "UPDATE", "DELETE")) | {
+    "skill_versions": ("SELECT", "INSERT"),
+    "tenants": ("SELECT", "INSERT"),
+    "alembic_version": ("SELECT",),
+}
+
+
+def _policies_of(table: str, column: str) -> tuple[Policy, Policy]:
+    predicate = f"({column} = {_CURRENT_TENANT})"
+    # The operator of the house lists tenants, so on that one table the restriction names the application alone.
+    restricted = APP_ROLE if table == "tenants" else "public"
+    return (
+        Policy(table, "tenant_isolation", False, restricted, "ALL", predicate, predicate),
+        # The same predicate, never `true`: Citus drops the word RESTRICTIVE on its shards, and then only this holds.
+        Policy(table, "tenant_access", True, APP_ROLE, "ALL", predicate, predicate),
+    )
+
+
+POLICIES: tuple[Policy, ...] = tuple(
+    sorted(
+        [
+            *(policy for table, column in TENANT_COLUMNS.items() for policy in _policies_of(table, column)),
+            Policy("tenants", "tenant_directory", True, OPERATOR_ROLE, "SELECT", "true", None),
+        ]
+    )
+)
+
+GRANTS: tuple[Grant, ...] = tuple(
+    sorted(
+        [
+            *(Grant(table, APP_ROLE, privilege) for table, names in _PRIVILEGES.items() for privilege in names),
+            Grant("tenants", OPERATOR_ROLE, "SELECT"),
+            Grant("alembic_version", OPERATOR_ROLE, "SELECT"),
+        ]
+    )
+)

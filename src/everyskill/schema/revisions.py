@@ -1,0 +1,4 @@
+"""The revisions this program knows, oldest first. The newest is the one it works with."""
+
+REVISIONS: tuple[str, ...] = ("0038_skill_catalog", "0039_create_user_skill_views")
+HEAD = REVISIONS[-1]

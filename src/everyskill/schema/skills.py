@@ -1,0 +1,55 @@
+"""The table of skills as the catalog shows them now."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from everyskill.schema.base import MILLISECONDS, NOW, Base, GeneratedId, TextColumn
+
+if TYPE_CHECKING:
+    from everyskill.schema.user_skill_views import UserSkillViews
+
+
+class Skills(Base):
+    """A skill: what its published version says of it, and when that became visible."""
+
+    __tablename__ = "skills"
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant_id"], ["tenants.id"]),
+        # Skills and versions point at each other, so this key is added after both tables exist.
+        ForeignKeyConstraint(
+            ["tenant_id", "published_version_id"],
+            ["skill_versions.tenant_id", "skill_versions.id"],
+            ondelete="SET NULL (published_version_id)",
+            use_alter=True,
+        ),
+        ForeignKeyConstraint(
+            ["tenant_id", "author_id"], ["users.tenant_id", "users.id"], ondelete="SET NULL (author_id)"
+        ),
+        UniqueConstraint("tenant_id", "slug"),
+        CheckConstraint("status IN ('draft', 'published', 'archived')", name="status"),
+        # What's New walks this from the newest update down.
+        Index(
+            "skills_recent_updates_idx",
+            "tenant_id",
+            text("updated_at DESC"),
+            "id",
+            postgresql_where=text("status = 'published'"),
+        ),
+    )
+
+    tenant_id: Mapped[TextColumn] = mapped_column(primary_key=True)
+    id: Mapped[GeneratedId] = mapped_column(primary_key=True)
+    name: Mapped[TextColumn]
+    slug: Mapped[TextColumn]
+    description: Mapped[TextColumn]
+    category: Mapped[TextColumn]
+    status: Mapped[TextColumn] = mapped_column(server_default="draft")
+    published_version_id: Mapped[TextColumn | None]
+    author_id: Mapped[TextColumn | None]
+    created_at: Mapped[datetime] = mapped_column(MILLISECONDS, server_default=NOW)
+    updated_at: Mapped[datetime] = mapped_column(MILLISECONDS, server_default=NOW)
+
+    views: Mapped[list["UserSkillViews"]] = relationship(back_populates="skill", viewonly=True)

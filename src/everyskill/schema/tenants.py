@@ -1,0 +1,32 @@
+"""The table of companies. Its own id is the tenant."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import CheckConstraint, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from everyskill.schema.base import MOMENT, NOW, Base, TextColumn
+
+if TYPE_CHECKING:
+    from everyskill.schema.user_skill_views import UserSkillViews
+
+
+class Tenants(Base):
+    """A company. Every other row belongs to one."""
+
+    __tablename__ = "tenants"
+    __table_args__ = (
+        # Outside a tenant's transaction the setting reads '', which must match no row.
+        CheckConstraint("id <> ''", name="id"),
+        UniqueConstraint("slug"),
+    )
+
+    id: Mapped[TextColumn] = mapped_column(primary_key=True)
+    name: Mapped[TextColumn]
+    slug: Mapped[TextColumn]
+    is_active: Mapped[bool] = mapped_column(server_default=text("true"))
+    created_at: Mapped[datetime] = mapped_column(MOMENT, server_default=NOW)
+    updated_at: Mapped[datetime] = mapped_column(MOMENT, server_default=NOW)
+
+    skill_views: Mapped[list["UserSkillViews"]] = relationship(back_populates="tenant", viewonly=True)
