@@ -1,0 +1,113 @@
+"""Opens connections and refuses those that must not serve: wrong server, wrong role, wrong revision."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+from asyncpg.exceptions import ClientConfigurationError
+
+from everyskill.errors import (
+    DatabaseNotMigrated,
+    DatabaseTooNew,
+    DatabaseUnreachable,
+    InvalidSetting,
+    MissingPrivilege,
+    PostgresTooOld,
+    UnsafeRole,
+)
+from everyskill.schema.policies import APP_ROLE, TENANT_COLUMNS
+from everyskill.schema.revisions import HEAD, REVISIONS
+
+OLDEST_POSTGRES = 15
+AnyConnection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+CONNECT_SECONDS = 10.0
+ANSWER_SECONDS = 60.0
+
+_ROLE = """
+SELECT current_user AS name,
+       EXISTS (SELECT FROM pg_roles AS r
+                WHERE (r.rolsuper OR r.rolbypassrls) AND pg_has_role(session_user, r.oid, 'MEMBER')) AS bypasses,
+       EXISTS (SELECT FROM pg_class AS c
+                WHERE c.relname = ANY($1) AND c.relnamespace = to_regnamespace('public')
+                  AND pg_has_role(session_user, c.relowner, 'MEMBER')) AS owns,
+       to_regclass('public.alembic_version') IS NOT NULL AS migrated,
+       coalesce(pg_has_role(current_user, to_regrole($2)::oid, 'USAGE'), false) AS member
+"""
+
+
+async def connect_once(url: str) -> asyncpg.Connection:
+    """Opens one connection, unchecked: for the owner's acts. Raises DatabaseUnreachable or InvalidSetting."""
+    with reaching():
+        return await asyncpg.connect(url, timeout=CONNECT_SECONDS, command_timeout=ANSWER_SECONDS)
+
+
+async def open_pool(url: str, *, size: int) -> asyncpg.Pool:
+    """Opens a pool of at most `size` connections after `check_serving` approved of them."""
+    with reaching():
+        pool = await asyncpg.create_pool(
+            url,
+            min_size=1,
+            max_size=size,
+            timeout=CONNECT_SECONDS,
+            command_timeout=ANSWER_SECONDS,
+            reset=_keep_session,
+            server_settings={"application_name": "everyskill"},
+        )
+    try:
+        async with pool.acquire() as connection:
+            await check_serving(connection)
+    except BaseException:
+        await pool.close()
+        raise
+    return pool
+
+
+async def check_serving(connection: AnyConnection) -> None:
+    """Raises the DatabaseNotReady that says why this connection must not serve tenants, if there is a reason."""
+    version = connection.get_server_version()
+    if version.major < OLDEST_POSTGRES:
+        raise PostgresTooOld(f"{version.major}.{version.minor}")
+    [role] = await connection.fetch(_ROLE, list(TENANT_COLUMNS), APP_ROLE)
+    if role["bypasses"]:
+        raise UnsafeRole(role["name"], "is, or may become, a superuser or a role with BYPASSRLS")
+    if role["owns"]:
+        raise UnsafeRole(role["name"], "owns the tables, or may become their owner")
+    if not role["migrated"]:
+        raise DatabaseNotMigrated(None, HEAD)
+    if not role["member"]:
+        raise MissingPrivilege(role["name"], f"membership in {APP_ROLE}")
+    check_revision(await connection.fetchval("SELECT version_num FROM public.alembic_version"))
+
+
+def check_revision(found: str | None) -> None:
+    """Raises DatabaseNotMigrated for an older revision than ours, DatabaseTooNew for one we do not know."""
+    if found is not None and found not in REVISIONS:
+        raise DatabaseTooNew(found, HEAD)
+    if found != HEAD:
+        raise DatabaseNotMigrated(found, HEAD)
+
+
+@contextmanager
+def reaching() -> Iterator[None]:
+    """Turns every way of not reaching the server into a DatabaseUnreachable."""
+    try:
+        yield
+    except ClientConfigurationError as error:
+        raise InvalidSetting("database URL", str(error)) from error
+    except TimeoutError as error:
+        raise DatabaseUnreachable("no answer in time") from error
+    except (
+        OSError,
+        asyncpg.InterfaceError,
+        asyncpg.PostgresConnectionError,
+        asyncpg.InvalidAuthorizationSpecificationError,
+        asyncpg.InvalidCatalogNameError,
+        asyncpg.InsufficientResourcesError,
+        asyncpg.OperatorInterventionError,
+    ) as error:
+        raise DatabaseUnreachable(str(error) or type(error).__name__) from error
+
+
+async def _keep_session(connection: asyncpg.Connection) -> None:
+    """Nothing to reset: whatever a scope sets ends with its transaction. Saves a round trip on every call."""

@@ -1,0 +1,88 @@
+"""Asks about feedback and adds it."""
+
+from datetime import datetime
+
+from msgspec import convert
+from sqlalchemy import cast, func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from everyskill.database.scope import TenantConnection, refusing
+from everyskill.database.statements import TENANT, Statement, parameter
+from everyskill.errors import UserNotFound
+from everyskill.model.feedback import FeedbackType, Sentiment, SkillFeedback
+from everyskill.schema import IS_PUBLISHED, SkillFeedbackItems, Skills
+from everyskill.schema.base import MILLISECONDS, MOMENT
+
+_FIELDS = (
+    SkillFeedbackItems.id,
+    SkillFeedbackItems.skill_id,
+    SkillFeedbackItems.skill_version_id,
+    SkillFeedbackItems.user_id,
+    SkillFeedbackItems.feedback_type,
+    SkillFeedbackItems.sentiment,
+    SkillFeedbackItems.comment,
+    SkillFeedbackItems.status,
+    SkillFeedbackItems.created_at,
+)
+
+COUNT_SINCE = Statement(
+    select(func.count()).where(
+        SkillFeedbackItems.tenant_id == TENANT,
+        SkillFeedbackItems.skill_id == parameter("skill_id"),
+        # Rounded to the millisecond like what it is compared with (S13).
+        SkillFeedbackItems.created_at > cast(parameter("since", MOMENT), MILLISECONDS),
+    )
+)
+INSERT_FEEDBACK = Statement(
+    insert(SkillFeedbackItems)
+    .from_select(
+        [
+            "tenant_id",
+            "skill_id",
+            "skill_version_id",
+            "user_id",
+            "feedback_type",
+            "sentiment",
+            "comment",
+            "created_at",
+        ],
+        select(
+            Skills.tenant_id,
+            Skills.id,
+            Skills.published_version_id,
+            parameter("user_id"),
+            parameter("feedback_type"),
+            parameter("sentiment"),
+            parameter("comment"),
+            func.clock_timestamp(type_=MOMENT),
+        ).where(Skills.tenant_id == TENANT, Skills.id == parameter("skill_id"), IS_PUBLISHED),
+    )
+    .returning(*_FIELDS)
+)
+
+
+async def count_since(connection: TenantConnection, skill_id: str, since: datetime) -> int:
+    """How many feedback items were added to the skill after that moment (S16)."""
+    return int(await connection.fetch_value(COUNT_SINCE, skill_id=skill_id, since=since))
+
+
+async def insert_feedback(
+    connection: TenantConnection,
+    skill_id: str,
+    *,
+    user_id: str | None,
+    feedback_type: FeedbackType,
+    sentiment: Sentiment | None,
+    comment: str | None,
+) -> SkillFeedback | None:
+    """Adds feedback to a visible skill; None when there is none of that id. Raises UserNotFound."""
+    with refusing(skill_feedback_tenant_id_user_id_fkey=UserNotFound(user_id or "")):
+        row = await connection.fetch_row(
+            INSERT_FEEDBACK,
+            skill_id=skill_id,
+            user_id=user_id,
+            feedback_type=feedback_type,
+            sentiment=sentiment,
+            comment=comment,
+        )
+    return None if row is None else convert(dict(row), SkillFeedback)

@@ -1,0 +1,77 @@
+"""Asks about tenants and their users."""
+
+from msgspec import convert
+from sqlalchemy import exists, insert, select
+
+from everyskill.database.scope import TenantConnection, refusing
+from everyskill.database.statements import TENANT, Statement, parameter
+from everyskill.errors import TenantExists, TenantNotFound, UserExists
+from everyskill.model.tenants import Role, TenantInfo, User
+from everyskill.schema import Tenants, Users
+
+TENANT_FIELDS = (
+    Tenants.id,
+    Tenants.name,
+    Tenants.slug,
+    Tenants.is_active,
+    Tenants.created_at,
+    Tenants.updated_at,
+)
+_USER_FIELDS = (Users.id, Users.email, Users.name, Users.role, Users.created_at, Users.updated_at)
+
+FIND_TENANT = Statement(select(*TENANT_FIELDS).where(Tenants.id == TENANT))
+INSERT_TENANT = Statement(
+    insert(Tenants).values(id=TENANT, name=parameter("name"), slug=parameter("slug")).returning(*TENANT_FIELDS)
+)
+FIND_USER = Statement(select(*_USER_FIELDS).where(Users.tenant_id == TENANT, Users.id == parameter("user_id")))
+HAS_USER = Statement(select(exists().where(Users.tenant_id == TENANT, Users.id == parameter("user_id"))))
+INSERT_USER = Statement(
+    insert(Users)
+    .values(
+        tenant_id=TENANT,
+        id=parameter("user_id"),
+        email=parameter("email"),
+        name=parameter("name"),
+        role=parameter("role"),
+    )
+    .returning(*_USER_FIELDS)
+)
+
+
+async def find_tenant(connection: TenantConnection) -> TenantInfo | None:
+    """The tenant of this transaction, if it exists."""
+    row = await connection.fetch_row(FIND_TENANT)
+    return None if row is None else convert(dict(row), TenantInfo)
+
+
+async def insert_tenant(connection: TenantConnection, *, name: str, slug: str) -> TenantInfo:
+    """Adds the tenant of this transaction. Raises TenantExists."""
+    with refusing(
+        tenants_pkey=TenantExists("id", connection.tenant_id), tenants_slug_unique=TenantExists("slug", slug)
+    ):
+        row = await connection.fetch_row(INSERT_TENANT, name=name, slug=slug)
+    return convert(dict(row or {}), TenantInfo)
+
+
+async def find_user(connection: TenantConnection, user_id: str) -> User | None:
+    """The user, if there is one of that id."""
+    row = await connection.fetch_row(FIND_USER, user_id=user_id)
+    return None if row is None else convert(dict(row), User)
+
+
+async def has_user(connection: TenantConnection, user_id: str) -> bool:
+    """Whether there is a user of that id."""
+    return bool(await connection.fetch_value(HAS_USER, user_id=user_id))
+
+
+async def insert_user(
+    connection: TenantConnection, user_id: str, *, email: str | None, name: str | None, role: Role
+) -> User:
+    """Adds a user. Raises UserExists or TenantNotFound."""
+    with refusing(
+        users_pkey=UserExists("id", user_id),
+        users_tenant_id_email_unique=UserExists("email", email or ""),
+        users_tenant_id_fkey=TenantNotFound(connection.tenant_id),
+    ):
+        row = await connection.fetch_row(INSERT_USER, user_id=user_id, email=email, name=name, role=role.value)
+    return convert(dict(row or {}), User)

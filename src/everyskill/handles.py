@@ -1,0 +1,158 @@
+"""The front door: connect(url) gives a Database, its tenant(id) a Tenant, whose methods are the services' functions."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from types import TracebackType
+from typing import Self
+
+import asyncpg
+
+from everyskill import services
+from everyskill.database import directory
+from everyskill.database.embedded import EmbeddedServer, directory_of, is_embedded
+from everyskill.database.pool import check_revision, connect_once, open_pool
+from everyskill.database.scope import TenantScope
+from everyskill.errors import DatabaseNotMigrated, DatabaseUnreachable, InvalidSetting
+from everyskill.model.tenants import TenantInfo
+from everyskill.settings import Settings
+
+EMBEDDED_URL = "embedded:"
+
+
+class Tenant(TenantScope):
+    """One tenant of a database, and the only door to its rows. Costs nothing to make; share it freely among tasks."""
+
+    __slots__ = ()
+
+    record_skill_view = services.record_skill_view
+    get_user_view = services.get_user_view
+    get_user_views_for_skills = services.get_user_views_for_skills
+    get_whats_new_for_user = services.get_whats_new_for_user
+    get_version_number = services.get_version_number
+    count_feedback_since = services.count_feedback_since
+
+    get_updated_skill_ids = services.get_updated_skill_ids
+    get_changes = services.get_changes
+    visit_skill = services.visit_skill
+    get_whats_new_page = services.get_whats_new_page
+    count_whats_new = services.count_whats_new
+    mark_all_seen = services.mark_all_seen
+
+    publish_skill = services.publish_skill
+    archive_skill = services.archive_skill
+    restore_skill = services.restore_skill
+    get_skill = services.get_skill
+    list_skills = services.list_skills
+    add_feedback = services.add_feedback
+
+    create = services.create_tenant
+    get = services.get_tenant
+    add_user = services.add_user
+    get_user = services.get_user
+
+
+class Database:
+    """A database of many tenants, open between `async with` and its end."""
+
+    def __init__(self, url: str, *, pool_size: int) -> None:
+        self.url = url
+        self._pool_size = pool_size
+        self._open = AsyncExitStack()
+        self._pool: asyncpg.Pool | None = None
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as opening:
+            service_url = await opening.enter_async_context(_service_url(self.url))
+            self._pool = await open_pool(service_url, size=self._pool_size)
+            opening.push_async_callback(self._pool.close)
+            self._open = opening.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool = None
+        await self._open.aclose()
+
+    def tenant(self, tenant_id: str) -> Tenant:
+        """The handle of a tenant. Asks the database nothing. Raises InvalidIdentifier."""
+        if self._pool is None:
+            raise DatabaseUnreachable("it is not open: use `async with everyskill.connect(…) as database`")
+        return Tenant(self._pool, tenant_id)
+
+
+def connect(url: str | None = None) -> Database:
+    """A database, to be opened with `async with`.
+
+    `url` is `postgresql://…` with an unprivileged login, or `embedded:///path` for a PostgreSQL of one's own that is
+    started, and migrated, on opening and stopped by the last program to leave it. None takes EVERYSKILL_DATABASE_URL,
+    else the embedded server in the user's data directory.
+
+    Opening raises a DatabaseNotReady that says what is amiss: unreachable, not migrated, too new, an unsafe role.
+    Raises InvalidSetting.
+    """
+    settings = Settings.from_environment()
+    return Database(_known(url or settings.database_url or EMBEDDED_URL), pool_size=settings.pool_size)
+
+
+@asynccontextmanager
+async def owner_url(url: str | None = None) -> AsyncIterator[str]:
+    """Where the owner connects, for migrations and the operator's questions; starts the embedded server where asked.
+
+    None takes EVERYSKILL_OWNER_URL, else EVERYSKILL_DATABASE_URL, else the embedded server.
+    """
+    settings = Settings.from_environment()
+    chosen = _known(url or settings.owner_url or settings.database_url or EMBEDDED_URL)
+    if is_embedded(chosen):
+        async with _embedded(chosen) as server:
+            yield server.owner_url
+    else:
+        yield chosen
+
+
+async def list_tenants(url: str | None = None) -> list[TenantInfo]:
+    """All tenants by id, for the operator of the house: the owner, or a member of everyskill_operator.
+
+    Raises MissingPrivilege for any other login.
+    """
+    async with owner_url(url) as chosen:
+        return await directory.list_tenants(chosen)
+
+
+def _known(url: str) -> str:
+    if not is_embedded(url) and not url.startswith(("postgresql://", "postgres://")):
+        raise InvalidSetting("database URL", "must begin with postgresql:// or embedded:")
+    return url
+
+
+@asynccontextmanager
+async def _service_url(url: str) -> AsyncIterator[str]:
+    if not is_embedded(url):
+        yield url
+        return
+    async with _embedded(url) as server:
+        await _migrate(server.owner_url)
+        yield server.service_url
+
+
+@asynccontextmanager
+async def _embedded(url: str) -> AsyncIterator[EmbeddedServer]:
+    server = await asyncio.to_thread(EmbeddedServer.start, directory_of(url))
+    try:
+        yield server
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+async def _migrate(url: str) -> None:
+    connection = await connect_once(url)
+    try:
+        check_revision(await directory.find_revision(connection))
+    except DatabaseNotMigrated:
+        # Alembic takes half a second to import, and nearly every start finds nothing to do.
+        from everyskill.migrations import upgrade  # noqa: PLC0415
+
+        await upgrade(url)
+    finally:
+        await connection.close()

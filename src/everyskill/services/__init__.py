@@ -1,0 +1,42 @@
+"""The questions and acts. Each takes the tenant first; `Tenant` in handles.py carries the same functions as methods."""
+
+from everyskill.services.skill_feedback import add_feedback
+from everyskill.services.skills import archive_skill, get_skill, list_skills, publish_skill, restore_skill
+from everyskill.services.tenants import create_tenant, get_tenant
+from everyskill.services.user_skill_views import (
+    count_feedback_since,
+    get_updated_skill_ids,
+    get_user_view,
+    get_user_views_for_skills,
+    get_version_number,
+    get_whats_new_for_user,
+    record_skill_view,
+)
+from everyskill.services.users import add_user, get_user
+from everyskill.services.visits import get_changes, visit_skill
+from everyskill.services.whats_new import count_whats_new, get_whats_new_page, mark_all_seen
+
+__all__ = [
+    "add_feedback",
+    "add_user",
+    "archive_skill",
+    "count_feedback_since",
+    "count_whats_new",
+    "create_tenant",
+    "get_changes",
+    "get_skill",
+    "get_tenant",
+    "get_updated_skill_ids",
+    "get_user",
+    "get_user_view",
+    "get_user_views_for_skills",
+    "get_version_number",
+    "get_whats_new_for_user",
+    "get_whats_new_page",
+    "list_skills",
+    "mark_all_seen",
+    "publish_skill",
+    "record_skill_view",
+    "restore_skill",
+    "visit_skill",
+]

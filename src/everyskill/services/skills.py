@@ -1,0 +1,177 @@
+"""The catalog's own acts: publish, archive, restore, list, read."""
+
+from everyskill.database import skills, tenants
+from everyskill.database.scope import TenantConnection, TenantScope
+from everyskill.database.skills import LockedSkill
+from everyskill.database.visibility import take_moment
+from everyskill.errors import InvalidChoice, SkillNotFound, UserNotFound
+from everyskill.model.inputs import MAX_NAME_LENGTH, check_content, check_id, check_limit
+from everyskill.model.skills import (
+    Outcome,
+    Publication,
+    Skill,
+    SkillDetail,
+    SkillFolder,
+    SkillPage,
+    SkillStatus,
+    check_slug,
+)
+
+DEFAULT_PAGE = 50
+
+
+async def publish_skill(tenant: TenantScope, folder: SkillFolder, *, author_id: str | None = None) -> Publication:
+    """Publishes what the folder says as the skill's next version, or does nothing where nothing changed.
+
+    Any difference in content, name, description or category makes a version (S3), which badges everybody who viewed the
+    skill but its author (S9). An archived skill takes the version and stays hidden; restore_skill shows it (S11).
+    Raises InvalidIdentifier, InvalidText, UserNotFound for an unknown author, TenantNotFound.
+    """
+    folder.checked()
+    async with tenant.writing() as connection:
+        if author_id is not None:
+            await _require_user(connection, check_id("author_id", author_id))
+        held = await _lock_or_create(connection, folder, author_id)
+        if held.content_hash is not None and _says_the_same(held, folder):
+            return _publication(held.skill, held.skill.published_version or 0, Outcome.UNCHANGED, held.skill.status)
+        return await _publish_next(connection, held.skill, folder, author_id)
+
+
+async def archive_skill(tenant: TenantScope, slug: str) -> Skill:
+    """Hides a skill everywhere and keeps all its rows (S11). Raises SkillNotFound."""
+    async with tenant.writing() as connection:
+        held = await _lock(connection, slug)
+        await skills.set_status(connection, held.skill.id, SkillStatus.ARCHIVED)
+        return await _read(connection, slug)
+
+
+async def restore_skill(tenant: TenantScope, slug: str) -> Skill:
+    """Shows an archived skill again (S11): unchanged, it badges nobody; edited meanwhile, it is updated as of now.
+
+    One that never had a version becomes a draft. Does nothing to a skill that is not archived. Raises SkillNotFound.
+    """
+    async with tenant.writing() as connection:
+        held = await _lock(connection, slug)
+        if held.skill.status is SkillStatus.ARCHIVED:
+            await _show(connection, held)
+        return await _read(connection, slug)
+
+
+async def get_skill(tenant: TenantScope, slug: str, *, include_hidden: bool = False) -> SkillDetail:
+    """A skill by its slug, with its versions, newest first. Raises SkillNotFound, also for a hidden one by default."""
+    async with tenant.reading() as connection:
+        skill = await skills.find_skill(connection, check_slug(slug))
+        if skill is None or not (include_hidden or skill.status is SkillStatus.PUBLISHED):
+            raise SkillNotFound(slug)
+        return SkillDetail(skill, await skills.find_versions(connection, skill.id))
+
+
+async def list_skills(
+    tenant: TenantScope,
+    user_id: str | None = None,
+    *,
+    category: str | None = None,
+    text: str | None = None,
+    status: SkillStatus | str | None = SkillStatus.PUBLISHED,
+    limit: int = DEFAULT_PAGE,
+    cursor: str | None = None,
+) -> SkillPage:
+    """A page of the catalog by slug, each skill with `is_updated` for the user (S1).
+
+    `text` is looked for in name, slug and description, without regard to case. `status` None lists hidden skills too.
+    `limit` is 1 to 100; `cursor` is the last page's `next_cursor`. One query a page. Raises InvalidLimit,
+    InvalidChoice, InvalidIdentifier, InvalidText.
+    """
+    if user_id is not None:
+        check_id("user_id", user_id)
+    for field, value in (("category", category), ("text", text)):
+        check_content(field, value or "", longest=MAX_NAME_LENGTH)
+    if status is not None and status not in list(SkillStatus):
+        raise InvalidChoice("status", str(status), tuple(SkillStatus))
+    check_limit(limit)
+    async with tenant.reading(own_plans=True) as connection:
+        items = await skills.list_skills(
+            connection,
+            user_id,
+            category=category,
+            text=text.lower() if text else None,
+            status=None if status is None else SkillStatus(status),
+            after_slug=None if cursor is None else check_slug(cursor),
+            limit=limit + 1,
+        )
+    return SkillPage(items[:limit], items[limit - 1].slug if len(items) > limit else None)
+
+
+async def _lock_or_create(connection: TenantConnection, folder: SkillFolder, author_id: str | None) -> LockedSkill:
+    held = await skills.lock_skill(connection, folder.slug)
+    if held is None:
+        await skills.insert_skill(connection, folder, author_id)
+        held = await _lock(connection, folder.slug)
+    return held
+
+
+async def _publish_next(
+    connection: TenantConnection, skill: Skill, folder: SkillFolder, author_id: str | None
+) -> Publication:
+    moment = await take_moment(connection)
+    version_id, version = await skills.insert_version(connection, skill.id, folder, author_id=author_id, moment=moment)
+    hidden = skill.status is SkillStatus.ARCHIVED
+    status = SkillStatus.ARCHIVED if hidden else SkillStatus.PUBLISHED
+    await skills.update_skill(
+        connection,
+        skill.id,
+        folder,
+        version_id=version_id,
+        status=status,
+        updated_at=None if hidden else moment,
+    )
+    if author_id is not None:
+        await skills.move_author(connection, skill.id, author_id, version=version, moment=moment)
+    return _publication(skill, version, Outcome.ADDED if version == 1 else Outcome.UPDATED, status)
+
+
+async def _show(connection: TenantConnection, held: LockedSkill) -> None:
+    skill, version = held.skill, held.skill.published_version
+    if version is None or held.version_created_at is None:
+        await skills.set_status(connection, skill.id, SkillStatus.DRAFT)
+    elif held.version_created_at <= skill.updated_at:
+        await skills.set_status(connection, skill.id, SkillStatus.PUBLISHED)
+    else:
+        # Its newest version is younger than what was last visible: it becomes visible only now.
+        moment = await take_moment(connection)
+        await skills.set_status(connection, skill.id, SkillStatus.PUBLISHED, updated_at=moment)
+        if held.version_author is not None:
+            await skills.move_author(connection, skill.id, held.version_author, version=version, moment=moment)
+
+
+async def _lock(connection: TenantConnection, slug: str) -> LockedSkill:
+    held = await skills.lock_skill(connection, check_slug(slug))
+    if held is None:
+        raise SkillNotFound(slug)
+    return held
+
+
+async def _read(connection: TenantConnection, slug: str) -> Skill:
+    skill = await skills.find_skill(connection, slug)
+    if skill is None:
+        raise SkillNotFound(slug)
+    return skill
+
+
+async def _require_user(connection: TenantConnection, user_id: str) -> None:
+    if not await tenants.has_user(connection, user_id):
+        raise UserNotFound(user_id)
+
+
+def _says_the_same(held: LockedSkill, folder: SkillFolder) -> bool:
+    skill = held.skill
+    return (held.content_hash, skill.name, skill.description, skill.category) == (
+        folder.content_hash,
+        folder.name,
+        folder.description,
+        folder.category,
+    )
+
+
+def _publication(skill: Skill, version: int, outcome: Outcome, status: SkillStatus) -> Publication:
+    return Publication(skill.id, skill.slug, version, outcome, status)

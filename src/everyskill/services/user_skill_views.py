@@ -1,0 +1,107 @@
+"""The six functions: who last saw which skill, and what that makes new for them."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from everyskill.database import skill_feedback, skills, user_skill_views, whats_new
+from everyskill.database.scope import TenantConnection, TenantScope
+from everyskill.errors import EverySkillError, SkillNotFound, TenantNotFound, UserNotFound
+from everyskill.model.inputs import check_id, check_ids, check_limit, check_moment, check_version
+from everyskill.model.views import NewUserSkillView, UserSkillView
+from everyskill.model.whats_new import DEFAULT_LIMIT, WhatsNewItem
+
+
+async def record_skill_view(
+    tenant: TenantScope,
+    user_id: str,
+    skill_id: str,
+    current_version: int | None,
+    viewed_at: datetime | None = None,
+) -> None:
+    """Records that the user saw the skill; when this returns, it is committed (S14).
+
+    `current_version` is the version the page showed, None if that is not known. `viewed_at` is the moment the page was
+    rendered, now by default. Neither counts beyond the published version and the database's clock (S5), and neither
+    ever moves the row back (S4); the count grows by one.
+
+    Raises SkillNotFound for a skill that is not there, hidden, or another tenant's; UserNotFound, TenantNotFound,
+    InvalidIdentifier, InvalidVersion, InvalidTimestamp.
+    """
+    view = NewUserSkillView(
+        tenant_id=tenant.tenant_id,
+        user_id=check_id("user_id", user_id),
+        skill_id=check_id("skill_id", skill_id),
+        last_viewed_at=None if viewed_at is None else check_moment("viewed_at", viewed_at),
+        last_viewed_version=None if current_version is None else check_version(current_version),
+    )
+    async with tenant.writing() as connection:
+        await record_or_refuse(connection, view)
+
+
+async def get_user_view(tenant: TenantScope, user_id: str, skill_id: str) -> UserSkillView | None:
+    """The user's last view of the skill; None when there is none, whatever the reason (S15)."""
+    return (await get_user_views_for_skills(tenant, user_id, [skill_id])).get(skill_id)
+
+
+async def get_user_views_for_skills(
+    tenant: TenantScope, user_id: str, skill_ids: Iterable[str]
+) -> dict[str, UserSkillView]:
+    """The user's last views by skill id; a skill never viewed is not in the dict.
+
+    One query whatever the number of ids, duplicates folded; none at all for no ids (S12). Raises TooManyIds above
+    10,000, and InvalidIdentifier.
+    """
+    check_id("user_id", user_id)
+    unique = check_ids("skill_id", skill_ids)
+    if not unique:
+        return {}
+    async with tenant.reading() as connection:
+        return await user_skill_views.find_views(connection, user_id, unique)
+
+
+async def get_updated_skill_ids(tenant: TenantScope, user_id: str, skill_ids: Iterable[str]) -> set[str]:
+    """Which of these skills deserve an Updated badge for the user (S1). Asks and raises as the batch above does."""
+    check_id("user_id", user_id)
+    unique = check_ids("skill_id", skill_ids)
+    if not unique:
+        return set()
+    async with tenant.reading() as connection:
+        return await user_skill_views.find_updated(connection, user_id, unique)
+
+
+async def get_whats_new_for_user(tenant: TenantScope, user_id: str, limit: int = DEFAULT_LIMIT) -> list[WhatsNewItem]:
+    """The skills updated for the user in the last 30 days, newest first (S7). `limit` is 1 to 100.
+
+    Raises InvalidLimit, InvalidIdentifier. To page on, use get_whats_new_page.
+    """
+    check_id("user_id", user_id)
+    check_limit(limit)
+    async with tenant.reading(own_plans=True) as connection:
+        return await whats_new.find_whats_new(connection, user_id, limit=limit, after=None)
+
+
+async def get_version_number(tenant: TenantScope, version_id: str) -> int | None:
+    """The number of a version: 1, 2, 3 … of its skill; None when there is no such version here."""
+    check_id("version_id", version_id)
+    async with tenant.reading() as connection:
+        return await skills.find_version_number(connection, version_id)
+
+
+async def count_feedback_since(tenant: TenantScope, skill_id: str, since: datetime) -> int:
+    """How many feedback items the skill got after `since`, strictly (S16). 0 for a skill that is not there."""
+    check_id("skill_id", skill_id)
+    check_moment("since", since)
+    async with tenant.reading() as connection:
+        return await skill_feedback.count_since(connection, skill_id, since)
+
+
+async def record_or_refuse(connection: TenantConnection, view: NewUserSkillView) -> None:
+    """Records one view in this transaction, or raises which of tenant, user and skill is missing."""
+    if await user_skill_views.record_views(connection, [view]):
+        return
+    missing = await user_skill_views.find_what_is_missing(connection, view.user_id, view.skill_id)
+    refusals: dict[str | None, EverySkillError] = {
+        "tenant": TenantNotFound(view.tenant_id),
+        "user": UserNotFound(view.user_id),
+    }
+    raise refusals.get(missing, SkillNotFound(view.skill_id))

@@ -1,0 +1,51 @@
+"""What's New beyond its first page: paging, counting, and marking all as seen."""
+
+from datetime import datetime
+
+from everyskill.database import visibility, whats_new
+from everyskill.database.scope import TenantScope
+from everyskill.errors import UserNotFound
+from everyskill.model.inputs import check_id, check_limit, check_moment
+from everyskill.model.whats_new import DEFAULT_LIMIT, FeedCursor, WhatsNewPage
+
+
+async def get_whats_new_page(
+    tenant: TenantScope, user_id: str, limit: int = DEFAULT_LIMIT, cursor: str | None = None
+) -> WhatsNewPage:
+    """A page of the feed (S7), and the moment to hand to mark_all_seen.
+
+    Pages follow each other by keyset: no item comes twice or is skipped while skills change; one that changes meanwhile
+    moves to the front, behind the reader. Raises InvalidLimit, InvalidCursor, InvalidIdentifier.
+    """
+    check_id("user_id", user_id)
+    check_limit(limit)
+    after = None if cursor is None else FeedCursor.decode(cursor)
+    async with tenant.reading(own_plans=True) as connection:
+        as_of = await visibility.find_moment_of_list(connection)
+        items = await whats_new.find_whats_new(connection, user_id, limit=limit + 1, after=after)
+    if len(items) <= limit:
+        return WhatsNewPage(items, None, as_of)
+    last = items[limit - 1]
+    return WhatsNewPage(items[:limit], FeedCursor(last.updated_at, last.skill_id).encode(), as_of)
+
+
+async def count_whats_new(tenant: TenantScope, user_id: str) -> int:
+    """How many items the user's whole feed has."""
+    check_id("user_id", user_id)
+    async with tenant.reading(own_plans=True) as connection:
+        return await whats_new.count_whats_new(connection, user_id)
+
+
+async def mark_all_seen(tenant: TenantScope, user_id: str, as_of: datetime) -> int:
+    """Takes the badge from all that was updated up to `as_of`, the moment of the list the user saw (S8).
+
+    What became visible later keeps its badge. Counts no views. Returns how many rows moved. Raises UserNotFound,
+    InvalidTimestamp, InvalidIdentifier.
+    """
+    check_id("user_id", user_id)
+    check_moment("as_of", as_of)
+    async with tenant.writing() as connection:
+        moved, has_user = await whats_new.mark_all_seen(connection, user_id, as_of)
+    if not has_user:
+        raise UserNotFound(user_id)
+    return moved

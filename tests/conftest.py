@@ -1,0 +1,142 @@
+"""Real servers: the embedded PostgreSQL in each version the wheel carries, and a fresh clone of a database a test."""
+
+import asyncio
+import contextlib
+import itertools
+import os
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import pytest
+from fasteners import InterProcessLock
+
+import everyskill
+from everyskill.database.embedded import EmbeddedServer
+from everyskill.handles import Database, Tenant
+from everyskill.migrations import upgrade
+
+VERSIONS = [18, 16]
+TEMPLATE = "everyskill_template"
+
+# Safety against power cuts is not what these tests are about, and it is most of what a commit costs.
+FAST = ["fsync = off", "full_page_writes = off", "max_connections = 300"]
+
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True)
+class Clone:
+    """A database of a test's own, and the logins to it."""
+
+    name: str
+    server: EmbeddedServer
+    version: int
+
+    @property
+    def service_url(self) -> str:
+        return self._at(self.server.service_url)
+
+    @property
+    def owner_url(self) -> str:
+        return self._at(self.server.owner_url)
+
+    @property
+    def superuser_url(self) -> str:
+        return self._at(self.server.superuser_url)
+
+    def _at(self, url: str) -> str:
+        return url.replace("/everyskill?", f"/{self.name}?")
+
+
+@pytest.fixture(scope="session", params=VERSIONS, ids=lambda version: f"pg{version}")
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    """One server a version, shared by all workers; the last one to leave stops it."""
+    shared = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        shared = shared.parent
+    with InterProcessLock(shared / f"pg{request.param}.lock"):
+        server = EmbeddedServer.start(shared / f"pg{request.param}", postgres_version=request.param)
+        asyncio.run(_prepare(server))
+    yield server
+    server.stop()
+
+
+async def _prepare(server: EmbeddedServer) -> None:
+    admin = await asyncpg.connect(server.superuser_url)
+    try:
+        if await admin.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", TEMPLATE):
+            return
+        for setting in FAST:
+            await admin.execute(f"ALTER SYSTEM SET {setting}")
+        await admin.execute("SELECT pg_reload_conf()")
+        await admin.execute(f"CREATE DATABASE {TEMPLATE}_making OWNER everyskill_owner")
+        await upgrade(server.owner_url.replace("/everyskill?", f"/{TEMPLATE}_making?"))
+        await admin.execute(f"ALTER DATABASE {TEMPLATE}_making RENAME TO {TEMPLATE}")
+    finally:
+        await admin.close()
+
+
+@contextlib.asynccontextmanager
+async def cloned(server: EmbeddedServer, template: str = TEMPLATE) -> AsyncIterator[Clone]:
+    """A copy of the migrated database, dropped at the end."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    admin = await asyncpg.connect(server.superuser_url)
+    try:
+        await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER everyskill_owner")
+        yield Clone(name, server, admin.get_server_version().major)
+    finally:
+        await admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        await admin.close()
+
+
+@pytest.fixture
+async def clone(server: EmbeddedServer) -> AsyncIterator[Clone]:
+    """A migrated database of this test's own."""
+    async with cloned(server) as clone:
+        yield clone
+
+
+@pytest.fixture
+async def owner(clone: Clone) -> AsyncIterator[asyncpg.Connection]:
+    """The superuser's connection, to stage what no application could and to look at what is really there."""
+    connection = await asyncpg.connect(clone.superuser_url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def database(clone: Clone) -> AsyncIterator[Database]:
+    """The database as an application opens it: as the unprivileged login."""
+    async with everyskill.connect(clone.service_url) as database:
+        yield database
+
+
+@pytest.fixture
+async def acme(database: Database) -> Tenant:
+    """A tenant with two users, ann and bob."""
+    return await settle(database, "acme")
+
+
+@pytest.fixture
+async def globex(database: Database) -> Tenant:
+    """The tenant next door, with users of the same ids."""
+    return await settle(database, "globex")
+
+
+async def settle(database: Database, tenant_id: str) -> Tenant:
+    """Adds a tenant with its users ann and bob."""
+    tenant = database.tenant(tenant_id)
+    await tenant.create(tenant_id.title())
+    for user_id in ("ann", "bob"):
+        await tenant.add_user(user_id)
+    return tenant
+
+
+@pytest.fixture
+def skills_folder(tmp_path: Path) -> Path:
+    """An empty folder for SKILL.md folders."""
+    folder = tmp_path / "skills"
+    folder.mkdir()
+    return folder
