@@ -4,9 +4,12 @@ import asyncio
 import contextlib
 import itertools
 import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -50,14 +53,21 @@ class Clone:
         return url.replace("/everyskill?", f"/{self.name}?")
 
 
+@pytest.fixture(scope="session")
+def servers_folder(testrun_uid: str) -> Iterator[Path]:
+    """Shared by all workers. Not pytest's own folder: as root the server is another user, whom that one shuts out."""
+    folder = Path(tempfile.gettempdir()) / f"everyskill-tests-{testrun_uid}"
+    folder.mkdir(exist_ok=True)
+    yield folder
+    if not any(folder.glob("*/postmaster.pid")):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.fixture(scope="session", params=VERSIONS, ids=lambda version: f"pg{version}")
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+def server(request: pytest.FixtureRequest, servers_folder: Path) -> Iterator[EmbeddedServer]:
     """One server a version, shared by all workers; the last one to leave stops it."""
-    shared = tmp_path_factory.getbasetemp()
-    if os.environ.get("PYTEST_XDIST_WORKER"):
-        shared = shared.parent
-    with InterProcessLock(shared / f"pg{request.param}.lock"):
-        server = EmbeddedServer.start(shared / f"pg{request.param}", postgres_version=request.param)
+    with InterProcessLock(servers_folder / f"pg{request.param}.lock"):
+        server = EmbeddedServer.start(servers_folder / f"pg{request.param}", postgres_version=request.param)
         asyncio.run(_prepare(server))
     yield server
     server.stop()
@@ -111,6 +121,21 @@ async def database(clone: Clone) -> AsyncIterator[Database]:
     """The database as an application opens it: as the unprivileged login."""
     async with everyskill.connect(clone.service_url) as database:
         yield database
+
+
+@pytest.fixture
+def queries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The statements that the database was asked, in order; the driver keeps the list."""
+    asked: list[str] = []
+    for name in ("fetch", "fetchrow", "fetchval", "execute"):
+        original = getattr(asyncpg.Connection, name)
+
+        def noting(self: Any, query: str, *rest: Any, _original: Any = original, **more: Any) -> Any:
+            asked.append(query)
+            return _original(self, query, *rest, **more)
+
+        monkeypatch.setattr(asyncpg.Connection, name, noting)
+    return asked
 
 
 @pytest.fixture

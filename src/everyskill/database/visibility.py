@@ -3,23 +3,22 @@
 A publisher takes a moment, writes it as `updated_at` and commits; until then nobody sees the change. A list read in
 between misses it, though the list is the younger of the two, and marking that list as seen would lose the change. So a
 publisher takes its moment under the tenant's exclusive lock and holds that to its commit, and the moment of a list is
-taken under the shared lock. What is stored are whole milliseconds, so a publisher takes the next whole one and waits
-for it: then its moment is later than that of every list before it, and not later than that of any list showing it.
+taken under the shared lock. What is stored is rounded to the millisecond, so a publisher takes the one after the
+rounded clock and waits for it: then its moment is later than that of every list and every stored view before it, and
+not later than that of any that come after its commit.
 """
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Interval, case, func, literal_column, select
+from sqlalchemy import ColumnElement, Interval, case, cast, func, literal_column, select
 
 from everyskill.database.scope import TenantConnection
 from everyskill.database.statements import TENANT, Statement
-from everyskill.schema.base import MOMENT
+from everyskill.schema.base import MILLISECONDS, MOMENT
 
 _KEY = func.hashtextextended(func.concat("everyskill:visibility:", TENANT), 0)
 _CLOCK = func.clock_timestamp(type_=MOMENT)
-_NEXT_MILLISECOND = func.date_trunc("milliseconds", _CLOCK, type_=MOMENT) + literal_column(
-    "interval '1 millisecond'", Interval
-)
+_NEXT_MILLISECOND = cast(_CLOCK, MILLISECONDS) + literal_column("interval '1 millisecond'", Interval)
 
 
 def _holding(lock: ColumnElement[None], moment: ColumnElement[datetime]) -> ColumnElement[datetime]:

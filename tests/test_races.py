@@ -1,0 +1,175 @@
+"""Promise one under concurrency: no change is missed and no badge is false, whatever order things commit in."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+import asyncpg
+
+from everyskill.handles import Tenant
+from everyskill.model import Publication
+from tests.conftest import Clone
+from tests.staging import is_badged, publish
+
+NEXT_VERSION = """
+WITH made AS (
+    INSERT INTO skill_versions (tenant_id, skill_id, version, name, description, content, content_hash, files)
+    SELECT tenant_id, skill_id, version + 1, name, description, 'changed', 'changed', files FROM skill_versions
+    RETURNING tenant_id, skill_id, id
+)
+UPDATE skills SET published_version_id = made.id, updated_at = now() FROM made WHERE skills.id = made.skill_id
+"""
+
+
+async def test_s1_a_writer_that_began_before_the_view_and_committed_after_it_still_badges(
+    acme: Tenant, owner: asyncpg.Connection
+) -> None:
+    skill = await publish(acme)
+    async with owner.transaction():
+        await owner.execute(NEXT_VERSION)
+        await acme.visit_skill("ann", skill.skill_id)
+    updated_at = await owner.fetchval("SELECT updated_at FROM skills")
+    view = await acme.get_user_view("ann", skill.skill_id)
+    assert view is not None
+    assert updated_at < view.last_viewed_at, "the race was not staged"
+    assert await is_badged(acme, "ann", skill.skill_id)
+    assert [item.detail for item in await acme.get_changes("ann", skill.skill_id)] == ["v1 → v2"]
+
+
+@asynccontextmanager
+async def publishing_held_open(acme: Tenant, clone: Clone, slug: str) -> AsyncIterator["asyncio.Task[Publication]"]:
+    """A publication that has taken its moment and cannot commit until the block ends: it waits for its author's row."""
+    holder, watcher = [await asyncpg.connect(clone.superuser_url) for _ in range(2)]
+    async with holder.transaction():
+        await holder.execute("SELECT FROM user_skill_views WHERE user_id = 'bob' FOR UPDATE")
+        publication = asyncio.create_task(publish(acme, slug, "changed", author_id="bob"))
+        await until_somebody_waits(watcher, clone)
+        yield publication
+    await publication
+    await holder.close()
+    await watcher.close()
+
+
+async def until_somebody_waits(watcher: asyncpg.Connection, clone: Clone) -> None:
+    question = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock'"
+    async with asyncio.timeout(30):
+        while not await watcher.fetchval(question, clone.name):  # noqa: ASYNC110 - it happens in PostgreSQL
+            await asyncio.sleep(0.01)
+
+
+async def test_s8_a_change_under_way_while_the_list_was_read_is_never_marked_unseen(acme: Tenant, clone: Clone) -> None:
+    skill = await publish(acme)
+    for user_id in ("ann", "bob"):
+        await acme.visit_skill(user_id, skill.skill_id)
+    async with publishing_held_open(acme, clone, "pdf"):
+        reading = asyncio.create_task(acme.get_whats_new_page("ann"))
+        await asyncio.sleep(0.05)
+    page = await reading
+    await acme.mark_all_seen("ann", page.as_of)
+    was_shown = skill.skill_id in {item.skill_id for item in page.items}
+    assert was_shown or await is_badged(acme, "ann", skill.skill_id)
+
+
+async def test_a_page_view_never_waits_for_a_publisher(acme: Tenant, clone: Clone) -> None:
+    skill = await publish(acme)
+    for user_id in ("ann", "bob"):
+        await acme.visit_skill(user_id, skill.skill_id)
+    async with publishing_held_open(acme, clone, "pdf") as publication:
+        await acme.record_skill_view("ann", skill.skill_id, 1)
+        await acme.visit_skill("ann", skill.skill_id)
+        await acme.get_updated_skill_ids("ann", [skill.skill_id])
+        await acme.get_whats_new_for_user("ann")
+        await acme.add_user("first-time")
+        await acme.record_skill_view("first-time", skill.skill_id, 1)
+        assert not publication.done()
+    assert await is_badged(acme, "ann", skill.skill_id)
+
+
+async def test_publishers_of_one_tenant_never_hold_up_another(acme: Tenant, globex: Tenant, clone: Clone) -> None:
+    skill = await publish(acme)
+    for user_id in ("ann", "bob"):
+        await acme.visit_skill(user_id, skill.skill_id)
+    async with publishing_held_open(acme, clone, "pdf") as publication:
+        await publish(globex)
+        await globex.get_whats_new_page("ann")
+        assert not publication.done()
+
+
+async def together(*acts: Callable[[], Awaitable[None]], rounds: int) -> None:
+    async def repeat(act: Callable[[], Awaitable[None]]) -> None:
+        for _ in range(rounds):
+            await act()
+
+    await asyncio.gather(*(repeat(act) for act in acts))
+
+
+async def test_publishers_and_visitors_at_once_leave_a_badge_exactly_on_what_was_not_seen(acme: Tenant) -> None:
+    skill_id = (await publish(acme)).skill_id
+    versions = iter(range(2, 1000))
+    seen: dict[str, int] = {}
+
+    async def change() -> None:
+        await publish(acme, content=f"text {next(versions)}")
+
+    def visitor(user_id: str) -> Callable[[], Awaitable[None]]:
+        async def visit() -> None:
+            seen[user_id] = max(seen.get(user_id, 0), (await acme.visit_skill(user_id, skill_id)).version or 0)
+
+        return visit
+
+    await together(change, visitor("ann"), visitor("bob"), visitor("ann"), rounds=25)
+    published = (await acme.get_skill("pdf")).skill.published_version
+    for user_id, version in seen.items():
+        assert await is_badged(acme, user_id, skill_id) is (version != published)
+        await acme.visit_skill(user_id, skill_id)
+        assert not await is_badged(acme, user_id, skill_id)
+
+
+async def test_publishers_and_readers_who_mark_all_at_once_lose_nothing(acme: Tenant) -> None:
+    slugs = [f"skill-{number}" for number in range(4)]
+    ids = {slug: (await publish(acme, slug)).skill_id for slug in slugs}
+    for skill_id in ids.values():
+        await acme.visit_skill("ann", skill_id)
+    shown: set[tuple[str, datetime]] = set()
+    texts = iter(range(10_000))
+
+    def publisher(slug: str) -> Callable[[], Awaitable[None]]:
+        async def change() -> None:
+            await publish(acme, slug, f"text {next(texts)}")
+
+        return change
+
+    async def read_and_mark() -> None:
+        page = await acme.get_whats_new_page("ann")
+        shown.update((item.skill_id, item.updated_at) for item in page.items)
+        await acme.mark_all_seen("ann", page.as_of)
+
+    await together(read_and_mark, *(publisher(slug) for slug in slugs), read_and_mark, rounds=20)
+    for slug, skill_id in ids.items():
+        updated_at = (await acme.get_skill(slug)).skill.updated_at
+        assert (skill_id, updated_at) in shown or await is_badged(acme, "ann", skill_id)
+
+
+async def test_marking_all_and_recording_at_once_never_deadlock(acme: Tenant) -> None:
+    ids = [(await publish(acme, f"skill-{number}")).skill_id for number in range(8)]
+    texts = iter(range(10_000))
+
+    async def record() -> None:
+        await asyncio.gather(*(acme.record_skill_view("ann", skill_id, 1) for skill_id in reversed(ids)))
+
+    async def change() -> None:
+        await publish(acme, "skill-3", f"text {next(texts)}", author_id="ann")
+
+    async def mark() -> None:
+        await acme.mark_all_seen("ann", (await acme.get_whats_new_page("ann")).as_of)
+
+    await together(record, change, mark, record, rounds=8)
+    views = await acme.get_user_views_for_skills("ann", ids)
+    assert {view.view_count for view in views.values()} == {16}
+
+
+async def test_two_publishers_of_a_new_slug_make_one_skill(acme: Tenant) -> None:
+    published = await asyncio.gather(*(publish(acme, content=f"text {number}") for number in range(5)))
+    assert len({publication.skill_id for publication in published}) == 1
+    assert len((await acme.get_skill("pdf")).versions) == 5
