@@ -63,8 +63,8 @@ class Database:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opening:
-            service_url = await opening.enter_async_context(_service_url(self.url))
-            self._pool = await open_pool(service_url, size=self._pool_size)
+            url = await opening.enter_async_context(service_url(self.url))
+            self._pool = await open_pool(url, size=self._pool_size)
             opening.push_async_callback(self._pool.close)
             self._open = opening.pop_all()
         return self
@@ -97,6 +97,18 @@ def connect(url: str | None = None) -> Database:
 
 
 @asynccontextmanager
+async def service_url(url: str | None = None) -> AsyncIterator[str]:
+    """Where the application connects; starts and migrates the embedded server where asked. None as for connect."""
+    chosen = _known(url or Settings.from_environment().database_url or EMBEDDED_URL)
+    if not is_embedded(chosen):
+        yield chosen
+        return
+    async with _embedded(chosen) as server:
+        await _migrate(server.owner_url)
+        yield server.service_url
+
+
+@asynccontextmanager
 async def owner_url(url: str | None = None) -> AsyncIterator[str]:
     """Where the owner connects, for migrations and the operator's questions; starts the embedded server where asked.
 
@@ -124,16 +136,6 @@ def _known(url: str) -> str:
     if not is_embedded(url) and not url.startswith(("postgresql://", "postgres://")):
         raise InvalidSetting("database URL", "must begin with postgresql:// or embedded:")
     return url
-
-
-@asynccontextmanager
-async def _service_url(url: str) -> AsyncIterator[str]:
-    if not is_embedded(url):
-        yield url
-        return
-    async with _embedded(url) as server:
-        await _migrate(server.owner_url)
-        yield server.service_url
 
 
 @asynccontextmanager

@@ -1,0 +1,157 @@
+"""Inspects a database that is to serve: does the isolation that was wanted really stand, and does it hold?"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+import asyncpg
+from msgspec import Struct
+
+from everyskill.database.directory import find_revision
+from everyskill.database.pool import check_revision, check_serving, connect_once
+from everyskill.errors import DatabaseNotReady
+from everyskill.schema.policies import APP_ROLE, GRANTS, OPERATOR_ROLE, POLICIES, TENANT_COLUMNS, Grant, Policy
+
+_TABLES = """
+SELECT relname FROM pg_class
+ WHERE relnamespace = 'public'::regnamespace AND relname = ANY($1) AND relrowsecurity AND relforcerowsecurity
+"""
+_POLICIES = """
+SELECT tablename, policyname, permissive = 'PERMISSIVE', array_to_string(roles, ','), cmd, qual, with_check
+  FROM pg_policies WHERE schemaname = 'public'
+"""
+_GRANTS = """
+SELECT c.relname, a.grantee::regrole::text, a.privilege_type
+  FROM pg_class AS c, aclexplode(c.relacl) AS a
+ WHERE c.relnamespace = 'public'::regnamespace AND a.grantee = ANY($1::regrole[])
+"""
+_ENTER = "SELECT set_config('app.current_tenant_id', $1, true)"
+
+
+class Finding(Struct, frozen=True):
+    """One thing that was looked at: what it is, whether it is as it should be, and if not, what is wrong."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+
+
+async def inspect(url: str) -> list[Finding]:
+    """Looks at revision, role, forced row-level security, policies and grants, and tries to cross a tenant's border.
+
+    `url` is the application's. Nothing is left behind: the canary lives in a transaction that is undone. Raises
+    DatabaseUnreachable.
+    """
+    connection = await connect_once(url)
+    try:
+        findings = [await _revision(connection), await _role(connection)]
+        if all(finding.ok for finding in findings):
+            findings += [await _forced(connection), await _policies(connection), await _grants(connection)]
+            findings.append(await _canary_finding(connection))
+        return findings
+    finally:
+        await connection.close()
+
+
+async def find_policies(connection: asyncpg.Connection) -> set[Policy]:
+    """The policies that stand on the tables of the schema."""
+    return {Policy(*row) for row in await connection.fetch(_POLICIES)}
+
+
+async def find_grants(connection: asyncpg.Connection) -> set[Grant]:
+    """What our roles may do with the tables of the schema."""
+    return {Grant(*row) for row in await connection.fetch(_GRANTS, [APP_ROLE, OPERATOR_ROLE])}
+
+
+async def _revision(connection: asyncpg.Connection) -> Finding:
+    try:
+        found = await find_revision(connection)
+        check_revision(found)
+    except (DatabaseNotReady, asyncpg.InsufficientPrivilegeError) as error:
+        return Finding("schema revision", False, str(error))
+    return Finding("schema revision", True, found or "")
+
+
+async def _role(connection: asyncpg.Connection) -> Finding:
+    try:
+        await check_serving(connection)
+    except (DatabaseNotReady, asyncpg.InsufficientPrivilegeError) as error:
+        return Finding("unprivileged role", False, str(error))
+    return Finding("unprivileged role", True, await connection.fetchval("SELECT current_user"))
+
+
+async def _forced(connection: asyncpg.Connection) -> Finding:
+    forced = {row["relname"] for row in await connection.fetch(_TABLES, list(TENANT_COLUMNS))}
+    missing = sorted(TENANT_COLUMNS.keys() - forced)
+    return Finding("row-level security enabled and forced", not missing, _list("not on", missing))
+
+
+async def _policies(connection: asyncpg.Connection) -> Finding:
+    found = await find_policies(connection)
+    wrong = sorted({f"{policy.name} on {policy.table}" for policy in found ^ set(POLICIES)})
+    return Finding("policies", not wrong, _list("missing, changed or unknown:", wrong))
+
+
+async def _grants(connection: asyncpg.Connection) -> Finding:
+    found = await find_grants(connection)
+    wrong = sorted({f"{grant.privilege} on {grant.table} to {grant.role}" for grant in found ^ set(GRANTS)})
+    return Finding("grants", not wrong, _list("missing or too many:", wrong))
+
+
+async def _canary_finding(connection: asyncpg.Connection) -> Finding:
+    try:
+        crossed = ", ".join(await _crossings(connection))
+    except asyncpg.PostgresError as error:
+        crossed = str(error)
+    return Finding("a canary in the tenant next door", not crossed, crossed)
+
+
+async def _crossings(connection: asyncpg.Connection) -> list[str]:
+    """Puts a user into one tenant and looks for it from another, from none, and by writing across."""
+    ours, theirs = f"canary-{uuid4()}", f"canary-{uuid4()}"
+    async with _undone(connection):
+        for tenant_id in (ours, theirs):
+            await connection.execute(_ENTER, tenant_id)
+            await connection.execute("INSERT INTO tenants (id, name, slug) VALUES ($1, 'Canary', $1)", tenant_id)
+            await connection.execute("INSERT INTO users (tenant_id, id) VALUES ($1, 'canary')", tenant_id)
+        crossed = [
+            *([] if await _count(connection, theirs) == 1 else ["own rows cannot be read"]),
+            *([] if await _sees_only(connection, theirs) else ["another tenant's rows can be read"]),
+            *([] if await _cannot_write(connection, ours) else ["another tenant's rows can be written"]),
+        ]
+        await connection.execute(_ENTER, "")
+        if await connection.fetchval("SELECT count(*) FROM users"):
+            crossed.append("rows can be read without a tenant")
+    return crossed
+
+
+async def _count(connection: asyncpg.Connection, tenant_id: str) -> int:
+    return int(await connection.fetchval("SELECT count(*) FROM users WHERE tenant_id = $1", tenant_id))
+
+
+async def _sees_only(connection: asyncpg.Connection, tenant_id: str) -> bool:
+    return not await connection.fetchval("SELECT count(*) FROM users WHERE tenant_id <> $1", tenant_id)
+
+
+async def _cannot_write(connection: asyncpg.Connection, tenant_id: str) -> bool:
+    changed = await connection.execute("UPDATE users SET name = 'crossed' WHERE tenant_id = $1", tenant_id)
+    try:
+        async with connection.transaction():
+            await connection.execute("INSERT INTO users (tenant_id, id) VALUES ($1, 'intruder')", tenant_id)
+    except asyncpg.InsufficientPrivilegeError:
+        return changed == "UPDATE 0"
+    return False
+
+
+@asynccontextmanager
+async def _undone(connection: asyncpg.Connection) -> AsyncIterator[None]:
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        yield
+    finally:
+        await transaction.rollback()
+
+
+def _list(lead: str, names: list[str]) -> str:
+    return f"{lead} {', '.join(names)}" if names else ""
