@@ -1,0 +1,15 @@
+"""Reads SKILL.md folders from disk. Of the database it knows nothing; the importer beside it does."""
+
+from everyskill.skill_folders.importer import ImportFailure, ImportReport, import_skill_folders
+from everyskill.skill_folders.reader import read_skill_folder, read_skill_folders, slug_of_folder
+from everyskill.skill_folders.walk import find_skill_folders
+
+__all__ = [
+    "ImportFailure",
+    "ImportReport",
+    "find_skill_folders",
+    "import_skill_folders",
+    "read_skill_folder",
+    "read_skill_folders",
+    "slug_of_folder",
+]

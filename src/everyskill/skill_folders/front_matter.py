@@ -1,0 +1,126 @@
+"""Reads the YAML front matter of a SKILL.md, and knows the line of whatever is wrong with it."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from msgspec import Struct
+from yaml.reader import Reader
+
+from everyskill.errors import InvalidText, SkillFolderError
+from everyskill.model.inputs import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH, check_text
+from everyskill.skill_folders.reports import broken
+
+MAX_FRONT_MATTER_LENGTH = 64 * 1024
+MAX_DEPTH = 50
+
+_FENCE = re.compile(r"^---[ \t]*\r?$", re.MULTILINE)
+_TEXT = "tag:yaml.org,2002:str"
+_NULL = "tag:yaml.org,2002:null"
+# The C parser is twenty times as fast; PyYAML built from source may lack it.
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+_Fields = dict[str, tuple[yaml.Node, yaml.Node]]
+
+
+class FrontMatter(Struct, frozen=True):
+    """What the front matter says of the skill. `category` is None where it says nothing of it."""
+
+    name: str
+    description: str
+    category: str | None
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The front matter with its opening fence, so that its lines are the file's lines."""
+
+    file: Path
+    text: str
+
+    def broken(self, reason: str, mark: object = None) -> SkillFolderError:
+        # Not mark.line: YAML counts lines at U+2028 and the like too, which no editor does.
+        return self.broken_at(getattr(mark, "index", 0), reason)
+
+    def broken_at(self, index: int, reason: str) -> SkillFolderError:
+        return broken(self.file, reason, line=self.text.count("\n", 0, index) + 1)
+
+
+def read_front_matter(content: str, file: Path) -> FrontMatter:
+    """Raises SkillFolderError with the line where `content` does not open with usable front matter."""
+    source = _cut_out(content, file)
+    fields = _fields(_parse(source))
+    return FrontMatter(
+        name=_text(source, fields, "name", longest=MAX_NAME_LENGTH),
+        description=_text(source, fields, "description", longest=MAX_DESCRIPTION_LENGTH),
+        category=_category(source, fields),
+    )
+
+
+def _cut_out(content: str, file: Path) -> _Source:
+    opening = _FENCE.match(content)
+    if opening is None:
+        raise broken(file, "has no front matter: the first line must be ---", line=1)
+    closing = _FENCE.search(content, opening.end() + 1)
+    if closing is None:
+        raise broken(file, "has front matter that is not closed: a line --- must end it", line=1)
+    if closing.start() > MAX_FRONT_MATTER_LENGTH:
+        raise broken(file, "has front matter of more than 64 KiB", line=1)
+    return _Source(file, content[: closing.start()])
+
+
+def _parse(source: _Source) -> yaml.MappingNode:
+    """Stops at YAML's nodes and builds no values: aliases stay references, tags stay names, and lines are known."""
+    unprintable = Reader.NON_PRINTABLE.search(source.text)
+    if unprintable:
+        raise source.broken_at(unprintable.start(), f"bad YAML: the character {unprintable[0]!a} is not allowed")
+    try:
+        _check_depth(source)
+        node = yaml.compose(source.text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise _bad_yaml(source, error) from error
+    if not isinstance(node, yaml.MappingNode):
+        raise source.broken("front matter must be a list of keys with values, such as name: and description:")
+    return node
+
+
+def _check_depth(source: _Source) -> None:
+    # Composing recurses in C, where depth ends the process instead of raising; reading events does not recurse.
+    depth = 0
+    for event in yaml.parse(source.text, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise source.broken(f"front matter must not be nested deeper than {MAX_DEPTH}", event.start_mark)
+
+
+def _bad_yaml(source: _Source, error: yaml.YAMLError) -> SkillFolderError:
+    problem: str = getattr(error, "problem", None) or "unreadable"
+    if problem.startswith("mapping values are not allowed"):
+        problem += "; a value that holds a colon needs quotes"
+    return source.broken(f"bad YAML: {problem}", getattr(error, "problem_mark", None))
+
+
+def _fields(mapping: yaml.MappingNode) -> _Fields:
+    return {key.value: (key, value) for key, value in mapping.value if isinstance(key, yaml.ScalarNode)}
+
+
+def _category(source: _Source, fields: _Fields) -> str | None:
+    _, metadata = fields.get("metadata", (None, None))
+    if not isinstance(metadata, yaml.MappingNode):
+        return None
+    inner = _fields(metadata)
+    return _text(source, inner, "category", longest=MAX_NAME_LENGTH) if "category" in inner else None
+
+
+def _text(source: _Source, fields: _Fields, field: str, *, longest: int) -> str:
+    if field not in fields:
+        raise source.broken(f"{field} is missing from the front matter")
+    key, value = fields[field]
+    if not isinstance(value, yaml.ScalarNode) or value.tag not in {_TEXT, _NULL}:
+        raise source.broken(f"{field} must be text; put it in quotes", key.start_mark)
+    text = "" if value.tag == _NULL else value.value.strip()
+    try:
+        return check_text(field, text, longest=longest)
+    except InvalidText as error:
+        raise source.broken(f"{error.field} {error.reason}", key.start_mark) from error
