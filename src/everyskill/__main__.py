@@ -1,0 +1,5 @@
+"""`python -m everyskill` is the command `everyskill`."""
+
+from everyskill.cli import main
+
+main()

@@ -1,0 +1,63 @@
+"""`db`: bring the database up to date, and see whether it is fit to serve."""
+
+# ruff: noqa: PLC0415 - SQLAlchemy and Alembic take longer to import than --help may
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import typer
+
+from everyskill.cli.groups import group_of_commands
+from everyskill.cli.lines import Line, styled
+from everyskill.cli.options import AsJson, DatabaseUrl, OwnerUrl
+from everyskill.cli.output import Output, write
+from everyskill.cli.running import DATABASE_NOT_READY, command
+
+if TYPE_CHECKING:
+    from everyskill.database.inspection import Finding
+
+group = group_of_commands("db", "Migrate and check the database.")
+
+
+@group.command()
+@command
+async def upgrade(database_url: OwnerUrl = None, as_json: AsJson = False) -> None:
+    """Migrate the database to the schema of this program, as its owner. Safe to repeat."""
+    from everyskill import migrations
+    from everyskill.handles import owner_url
+
+    async with owner_url(database_url) as url:
+        applied = await migrations.upgrade(url)
+    lines = [f"Applied {revision}" for revision in applied]
+    Output(as_json=as_json).answer({"applied": applied}, lines or ["The database is up to date."])
+
+
+@group.command()
+@command
+async def check(database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
+    """Check that no tenant can reach another one's rows.
+
+    Looks at schema, roles and policies, and tries to cross the border. Exits with 3 where something is wrong.
+    """
+    from everyskill.database.inspection import inspect
+    from everyskill.handles import service_url
+
+    async with service_url(database_url) as url:
+        findings = await inspect(url)
+    Output(as_json=as_json).answer(findings, _lines(findings))
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(DATABASE_NOT_READY)
+
+
+@group.command()
+def sql() -> None:
+    """Print the SQL of all migrations, for those who run it by hand."""
+    from everyskill.migrations import upgrade_sql
+
+    write(upgrade_sql())
+
+
+def _lines(findings: "Iterable[Finding]") -> Iterator[Line]:
+    for finding in findings:
+        mark = styled("✓ ", "green") if finding.ok else styled("✗ ", "red")
+        yield mark.append(f"{finding.name} {finding.detail}".rstrip(), "default")

@@ -1,0 +1,61 @@
+"""How an import looks from the terminal: its progress and its report."""
+
+# ruff: noqa: PLC0415 - what takes long to import waits until there is something to import
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from everyskill.cli.lines import Line, count, named, styled
+
+if TYPE_CHECKING:
+    from everyskill.handles import Tenant
+    from everyskill.skill_folders.importer import ImportReport, OnProgress
+
+
+async def import_folder(
+    tenant: "Tenant", root: Path, *, author_id: str | None = None, archive_missing: bool = False
+) -> "ImportReport":
+    """Imports a tree of skills, with a progress bar where somebody is watching."""
+    from everyskill.skill_folders.importer import import_skill_folders
+
+    with _progress() as on_progress:
+        return await import_skill_folders(
+            tenant, root, author_id=author_id, archive_missing=archive_missing, on_progress=on_progress
+        )
+
+
+def report_lines(root: Path, report: "ImportReport") -> Iterator[Line]:
+    """A sentence that sums it up, then the skills that somebody may want to know by name, and what went wrong."""
+    lists = {name: getattr(report, name) for name in ("added", "updated", "unchanged", "hidden", "archived", "failed")}
+    counts = (f"{len(found):,} {name}" for name, found in lists.items() if found)
+    yield f"Imported {root}: {', '.join(counts)}."
+    for name in ("updated", "archived"):
+        if lists[name]:
+            yield f"    {name}: {named(lists[name])}"
+    if report.hidden:
+        yield f"    archived before, so the new version stays hidden: {named(report.hidden)}"
+    for failure in report.failed:
+        place = failure.path if failure.line is None else f"{failure.path}:{failure.line}"
+        yield styled("    ✗ ", "red").append(f"{place}: {failure.reason}", "default")
+
+
+def advice_lines(report: "ImportReport") -> Iterator[Line]:
+    """What to do about failures."""
+    if report.failed:
+        yield f"{count(len(report.failed), 'folder')} did not go in. Mend what is named above and run this again."
+
+
+@contextmanager
+def _progress() -> "Iterator[OnProgress | None]":
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Importing", total=None)
+        yield lambda done, total, _: bar.update(task, completed=done, total=total)

@@ -1,0 +1,48 @@
+"""The arguments and options that several commands share."""
+
+import os
+from shlex import quote
+from typing import Annotated
+
+import typer
+
+DEFAULT_TENANT = "demo"
+DEFAULT_USER = "you"
+
+Slug = Annotated[str, typer.Argument(metavar="SLUG", help="The skill, by its slug.")]
+TenantId = Annotated[
+    str, typer.Option("--tenant", metavar="ID", envvar="EVERYSKILL_TENANT", show_envvar=True, help="Whose catalog.")
+]
+UserId = Annotated[
+    str, typer.Option("--as", metavar="USER", envvar="EVERYSKILL_USER", show_envvar=True, help="Who is looking.")
+]
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="postgresql://… as the application's login, or embedded:///path."
+        " Unset: EVERYSKILL_DATABASE_URL, else the embedded server.",
+    ),
+]
+OwnerUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--database-url",
+        metavar="URL",
+        help="postgresql://… as the owner of the database, or embedded:///path."
+        " Unset: EVERYSKILL_OWNER_URL, EVERYSKILL_DATABASE_URL, else the embedded server.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, errors too.")]
+
+
+def follow_up(words: str, *, tenant: str, user: str | None = None, database_url: str | None = None) -> str:
+    """A command to try next, in the same place. A server's URL is not repeated, as it may hold a password."""
+    options = []
+    if tenant != os.environ.get("EVERYSKILL_TENANT", DEFAULT_TENANT):
+        options += ["--tenant", quote(tenant)]
+    if user is not None and user != os.environ.get("EVERYSKILL_USER", DEFAULT_USER):
+        options += ["--as", quote(user)]
+    if database_url is not None:
+        options += ["--database-url", quote(database_url) if database_url.startswith("embedded:") else "URL"]
+    return " ".join(["everyskill", words, *options])

@@ -1,0 +1,140 @@
+"""Imports a tree of skill folders into a tenant's catalog, one transaction a skill; a broken skill stops no other."""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from msgspec import Struct, field
+
+from everyskill import services
+from everyskill.database.scope import TenantScope
+from everyskill.errors import InvalidIdentifier, InvalidText, SkillFolderError
+from everyskill.model.inputs import MAX_LIMIT
+from everyskill.model.skills import SKILL_FILE_NAME, Outcome, SkillFolder, SkillStatus
+from everyskill.skill_folders.reader import read_skill_folders, slug_of_folder
+from everyskill.skill_folders.reports import broken
+from everyskill.skill_folders.walk import find_skill_folders
+
+OnProgress = Callable[[int, int, Path], None]
+
+
+class ImportFailure(Struct, frozen=True):
+    """A folder that did not become a skill. `line` is None where no line is to blame."""
+
+    path: str
+    line: int | None
+    reason: str
+
+
+class ImportReport(Struct, frozen=True, kw_only=True):
+    """What an import did, by slug. `hidden` took a new version and stay archived; no slug is in two lists."""
+
+    added: list[str] = field(default_factory=list)
+    updated: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)
+    archived: list[str] = field(default_factory=list)
+    failed: list[ImportFailure] = field(default_factory=list)
+
+
+async def import_skill_folders(
+    tenant: TenantScope,
+    root: Path,
+    *,
+    author_id: str | None = None,
+    archive_missing: bool = False,
+    on_progress: OnProgress | None = None,
+) -> ImportReport:
+    """Publishes every skill folder below `root`; those that are broken are reported and the rest goes in.
+
+    `archive_missing` hides the published skills that have no folder there; a broken folder is a folder. `on_progress`
+    is told after each folder how many of how many are done. Raises SkillFolderError for a root without a skill,
+    UserNotFound for an unknown author, TenantNotFound, and DatabaseNotReady, which stops it half way.
+    """
+    folders = await asyncio.to_thread(list_skill_folders, root)
+    if author_id is not None:
+        await services.get_user(tenant, author_id)
+    report = ImportReport()
+    readings = read_skill_folders(folders, root=root)
+    for done in range(1, len(folders) + 1):
+        folder, skill = await asyncio.to_thread(next, readings)
+        await _publish_or_report(tenant, folder, skill, author_id, report)
+        if on_progress is not None:
+            on_progress(done, len(folders), folder)
+    if archive_missing:
+        await _archive_missing(tenant, root, folders, report)
+    return report
+
+
+def list_skill_folders(root: Path) -> list[Path]:
+    """The skill folders below `root`. Raises SkillFolderError where there is none: the path is probably wrong."""
+    folders = find_skill_folders(root)
+    if not folders:
+        raise broken(root, f"holds no {SKILL_FILE_NAME}")
+    return folders
+
+
+async def _publish_or_report(
+    tenant: TenantScope,
+    folder: Path,
+    skill: SkillFolder | SkillFolderError,
+    author_id: str | None,
+    report: ImportReport,
+) -> None:
+    try:
+        if isinstance(skill, SkillFolderError):
+            raise skill
+        publication = await services.publish_skill(tenant, skill, author_id=author_id)
+    except SkillFolderError as error:
+        report.failed.append(_failure(error))
+    except (InvalidIdentifier, InvalidText) as error:
+        report.failed.append(_failure(broken(folder, f"{error.field} {error.reason}")))
+    else:
+        _list_for(report, publication.outcome, publication.status).append(publication.slug)
+
+
+def _failure(error: SkillFolderError) -> ImportFailure:
+    return ImportFailure(error.path, error.line, error.reason)
+
+
+def _list_for(report: ImportReport, outcome: Outcome, status: SkillStatus) -> list[str]:
+    if outcome is Outcome.UNCHANGED:
+        return report.unchanged
+    if status is SkillStatus.ARCHIVED:
+        return report.hidden
+    return report.added if outcome is Outcome.ADDED else report.updated
+
+
+async def _archive_missing(tenant: TenantScope, root: Path, folders: list[Path], report: ImportReport) -> None:
+    if not await asyncio.to_thread(_all_listed, folders):
+        report.failed.append(_failure(broken(root, "a folder cannot be listed, so nothing was archived")))
+        return
+    for slug in sorted(await _published_slugs(tenant) - _slugs_of(folders)):
+        await services.archive_skill(tenant, slug)
+        report.archived.append(slug)
+
+
+def _all_listed(folders: Iterable[Path]) -> bool:
+    """Whether no folder hides what it holds: it may hold any of the skills that seem to be missing."""
+    return all(os.path.lexists(folder / SKILL_FILE_NAME) for folder in folders)
+
+
+def _slugs_of(folders: Iterable[Path]) -> set[str]:
+    slugs = set()
+    for folder in folders:
+        with suppress(SkillFolderError):
+            slugs.add(slug_of_folder(folder))
+    return slugs
+
+
+async def _published_slugs(tenant: TenantScope) -> set[str]:
+    slugs: set[str] = set()
+    cursor: str | None = None
+    while True:
+        page = await services.list_skills(tenant, limit=MAX_LIMIT, cursor=cursor)
+        slugs.update(item.slug for item in page.items)
+        cursor = page.next_cursor
+        if cursor is None:
+            return slugs
