@@ -563,7 +563,7 @@ def test_programs_under_a_strict_umask_are_opened_and_what_lies_beside_them_is_n
     directory.mkdir()
     site = directory.parent / "site"
     stage_programs(site)
-    Binaries(18, site / "package/install/bin", pwd.getpwnam("nobody")).may_use(directory)
+    Binaries(18, site / "package/install/bin", pwd.getpwnam("nobody")).hand_over(directory)
     assert {str(path.relative_to(site)): oct(mode(path)) for path in (site, *site.rglob("*"))} == {
         ".": "0o701",
         "package": "0o701",

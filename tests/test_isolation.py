@@ -242,6 +242,7 @@ QUESTIONS: dict[str, Ask] = {
     "get_version_number": lambda t, x: t.get_version_number(x["version"]),
     "count_feedback_since": lambda t, x: t.count_feedback_since(x["skill"], LONG_AGO),
     "get_changes": lambda t, x: t.get_changes("ann", x["skill"]),
+    "get_changes_for_skills": lambda t, x: t.get_changes_for_skills("ann", [x["skill"]]),
     "visit_skill": lambda t, x: t.visit_skill("ann", x["skill"]),
     "add_feedback": lambda t, x: t.add_feedback(x["skill"], comment="hello"),
     "get_user": lambda t, x: t.get_user(x["user"]),

@@ -495,7 +495,7 @@ async def test_s12_five_hundred_ids_take_one_query_and_duplicates_are_folded(acm
     skill = await publish(acme)
     await acme.visit_skill("ann", skill.skill_id)
     ids = [skill.skill_id, *(f"id-{number}" for number in range(499))] * 2
-    for ask in (acme.get_user_views_for_skills, acme.get_updated_skill_ids):
+    for ask in (acme.get_user_views_for_skills, acme.get_updated_skill_ids, acme.get_changes_for_skills):
         queries.clear()
         await ask("ann", ids)
         assert len([query for query in queries if "user_skill_views" in query]) == 1
@@ -505,6 +505,7 @@ async def test_s12_no_ids_take_no_query(acme: Tenant, queries: list[str]) -> Non
     queries.clear()
     assert await acme.get_user_views_for_skills("ann", []) == {}
     assert await acme.get_updated_skill_ids("ann", []) == set()
+    assert await acme.get_changes_for_skills("ann", []) == {}
     assert queries == []
 
 

@@ -314,9 +314,9 @@ class Acts(RuleBasedStateMachine):
         views = await tenant.get_user_views_for_skills(user, ids)
         expected = {s.id: (s.views[user].version, s.views[user].count) for s in skills.values() if user in s.views}
         assert {i: (view.last_viewed_version, view.view_count) for i, view in views.items()} == expected
-        for slug in listed:
-            changes = await tenant.get_changes(user, skills[slug].id)
-            assert [(item.type, item.detail) for item in changes] == skills[slug].changes(user)
+        changes = await tenant.get_changes_for_skills(user, ids)
+        told = {skill_id: [(item.type, item.detail) for item in items] for skill_id, items in changes.items()}
+        assert told == {skills[slug].id: skills[slug].changes(user) for slug in listed}
 
 
 def test_s1_to_s16_hold_for_random_acts(server: EmbeddedServer) -> None:

@@ -90,7 +90,9 @@ class InvalidChoice(InvalidInput):
     value: str
     choices: tuple[str, ...]
     code = "invalid_choice"
-    sentence = "{field} must be one of {choices}, not {value!r}."
+
+    def __str__(self) -> str:
+        return f"{self.field} must be one of {', '.join(self.choices)}, not {self.value!r}."
 
 
 @dataclass(eq=False)

@@ -34,6 +34,7 @@ class Tenant(TenantScope):
 
     get_updated_skill_ids = services.get_updated_skill_ids
     get_changes = services.get_changes
+    get_changes_for_skills = services.get_changes_for_skills
     visit_skill = services.visit_skill
     get_whats_new_page = services.get_whats_new_page
     count_whats_new = services.count_whats_new

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import asyncpg
-from asyncpg.exceptions import ClientConfigurationError
 
 from everyskill.errors import (
     DatabaseNotMigrated,
@@ -38,13 +37,13 @@ SELECT current_user AS name,
 
 async def connect_once(url: str) -> asyncpg.Connection:
     """Opens one connection, unchecked: for the owner's acts. Raises DatabaseUnreachable or InvalidSetting."""
-    with reaching():
+    with reaching(), reading_url():
         return await asyncpg.connect(url, timeout=CONNECT_SECONDS, command_timeout=ANSWER_SECONDS)
 
 
 async def open_pool(url: str, *, size: int) -> asyncpg.Pool:
     """Opens a pool of at most `size` connections after `check_serving` approved of them."""
-    with reaching():
+    with reaching(), reading_url():
         pool = await asyncpg.create_pool(
             url,
             min_size=1,
@@ -93,8 +92,6 @@ def reaching() -> Iterator[None]:
     """Turns every way of not reaching the server into a DatabaseUnreachable."""
     try:
         yield
-    except ClientConfigurationError as error:
-        raise InvalidSetting("database URL", str(error)) from error
     except TimeoutError as error:
         raise DatabaseUnreachable("no answer in time") from error
     except (
@@ -105,8 +102,18 @@ def reaching() -> Iterator[None]:
         asyncpg.InvalidCatalogNameError,
         asyncpg.InsufficientResourcesError,
         asyncpg.OperatorInterventionError,
+        asyncpg.ObjectNotInPrerequisiteStateError,
     ) as error:
         raise DatabaseUnreachable(str(error) or type(error).__name__) from error
+
+
+@contextmanager
+def reading_url() -> Iterator[None]:
+    """Turns what the driver says of a URL that it cannot read into an InvalidSetting."""
+    try:
+        yield
+    except ValueError as error:
+        raise InvalidSetting("database URL", str(error)) from error
 
 
 async def _keep_session(connection: asyncpg.Connection) -> None:

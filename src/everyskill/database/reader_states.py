@@ -1,15 +1,16 @@
 """Asks, in one snapshot, for all that a change summary is made of."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
 from asyncpg import Record
 from msgspec import Struct
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, any_, func, select
 from sqlalchemy.orm import aliased
 
 from everyskill.database.scope import TenantConnection
-from everyskill.database.statements import TENANT, Statement, parameter
+from everyskill.database.statements import TENANT, Statement, parameter, parameters
 from everyskill.database.user_skill_views import VIEW_FIELDS
 from everyskill.model.changes import SkillState, VersionFacts
 from everyskill.model.skills import SkillFile, SkillStatus
@@ -27,9 +28,10 @@ from everyskill.schema.base import MOMENT
 
 _seen = aliased(SkillVersions, name="seen")
 
-FIND_READER_STATE = Statement(
+FIND_READER_STATES = Statement(
     select(
         *VIEW_FIELDS,
+        Skills.id.label("of_skill"),
         Skills.status,
         Skills.updated_at,
         SkillVersions.version.label("published_version"),
@@ -59,7 +61,7 @@ FIND_READER_STATE = Statement(
             _seen.version == UserSkillViews.last_viewed_version,
         ),
     )
-    .where(Skills.tenant_id == TENANT, Skills.id == parameter("skill_id"), IS_PUBLISHED)
+    .where(Skills.tenant_id == TENANT, Skills.id == any_(parameters("skill_ids")), IS_PUBLISHED)
 )
 
 
@@ -72,11 +74,15 @@ class ReaderState(Struct, frozen=True):
     as_of: datetime
 
 
-async def find_reader_state(connection: TenantConnection, user_id: str, skill_id: str) -> ReaderState | None:
-    """What a visible skill is to a user now; None when there is no such skill."""
-    row = await connection.fetch_row(FIND_READER_STATE, user_id=user_id, skill_id=skill_id)
-    if row is None:
-        return None
+async def find_reader_states(
+    connection: TenantConnection, user_id: str, skill_ids: Sequence[str]
+) -> dict[str, ReaderState]:
+    """What skills are to a user now, by id; one that is not there or hidden is not in it."""
+    rows = await connection.fetch(FIND_READER_STATES, user_id=user_id, skill_ids=skill_ids)
+    return {row["of_skill"]: _reader_state(row) for row in rows}
+
+
+def _reader_state(row: Record) -> ReaderState:
     previous = None if row["id"] is None else UserSkillView(*(row[field.key] for field in VIEW_FIELDS))
     skill = SkillState(
         status=SkillStatus(row["status"]),

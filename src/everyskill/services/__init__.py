@@ -13,7 +13,7 @@ from everyskill.services.user_skill_views import (
     record_skill_view,
 )
 from everyskill.services.users import add_user, get_user
-from everyskill.services.visits import get_changes, visit_skill
+from everyskill.services.visits import get_changes, get_changes_for_skills, visit_skill
 from everyskill.services.whats_new import count_whats_new, get_whats_new_page, mark_all_seen
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "count_whats_new",
     "create_tenant",
     "get_changes",
+    "get_changes_for_skills",
     "get_skill",
     "get_tenant",
     "get_updated_skill_ids",

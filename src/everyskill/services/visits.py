@@ -1,10 +1,12 @@
 """Visits: what changed since the user last looked, computed before this look is recorded (S6)."""
 
-from everyskill.database.reader_states import ReaderState, find_reader_state
+from collections.abc import Iterable
+
+from everyskill.database.reader_states import ReaderState, find_reader_states
 from everyskill.database.scope import TenantConnection, TenantScope
 from everyskill.errors import SkillNotFound
 from everyskill.model.changes import ChangeItem, Visit, detect_changes
-from everyskill.model.inputs import check_id
+from everyskill.model.inputs import check_id, check_ids
 from everyskill.model.views import NewUserSkillView
 from everyskill.services.user_skill_views import record_or_refuse
 
@@ -17,6 +19,22 @@ async def get_changes(tenant: TenantScope, user_id: str, skill_id: str) -> list[
     check_id("user_id", user_id)
     async with tenant.reading() as connection:
         return _changes(await _state(connection, user_id, check_id("skill_id", skill_id)))
+
+
+async def get_changes_for_skills(
+    tenant: TenantScope, user_id: str, skill_ids: Iterable[str]
+) -> dict[str, list[ChangeItem]]:
+    """What get_changes tells, for many skills in one query, by skill id; one that is not there is not in the dict.
+
+    No ids take no query (S12). Raises TooManyIds above 10,000, and InvalidIdentifier.
+    """
+    check_id("user_id", user_id)
+    unique = check_ids("skill_id", skill_ids)
+    if not unique:
+        return {}
+    async with tenant.reading() as connection:
+        states = await find_reader_states(connection, user_id, unique)
+    return {skill_id: _changes(state) for skill_id, state in states.items()}
 
 
 async def visit_skill(tenant: TenantScope, user_id: str, skill_id: str) -> Visit:
@@ -40,10 +58,10 @@ async def visit_skill(tenant: TenantScope, user_id: str, skill_id: str) -> Visit
 
 
 async def _state(connection: TenantConnection, user_id: str, skill_id: str) -> ReaderState:
-    state = await find_reader_state(connection, user_id, skill_id)
-    if state is None:
+    states = await find_reader_states(connection, user_id, [skill_id])
+    if skill_id not in states:
         raise SkillNotFound(skill_id)
-    return state
+    return states[skill_id]
 
 
 def _changes(state: ReaderState) -> list[ChangeItem]:

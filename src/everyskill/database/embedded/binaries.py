@@ -41,7 +41,7 @@ class Binaries:
     def _identity(self) -> dict[str, Any]:
         return {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []} if self.user else {}
 
-    def may_use(self, directory: Path) -> None:
+    def hand_over(self, directory: Path) -> None:
         """As root: gives the directory to the system user, and lets that user get to it and to the programs."""
         if self.user:
             for part in PARTS:

@@ -50,6 +50,6 @@ def make_cluster(directory: Path, binaries: Binaries) -> None:
 
 def _initdb(directory: Path, binaries: Binaries) -> Path:
     scratch = Path(tempfile.mkdtemp(prefix="everyskill.making.", dir=directory))
-    binaries.may_use(scratch)
+    binaries.hand_over(scratch)
     binaries.run(scratch, "initdb", *INITDB, "-D", str(scratch))
     return scratch

@@ -24,7 +24,7 @@ def join_or_start(directory: Path, binaries: Binaries) -> Address:
     """The address of the running server, which is started if there is none."""
     if not _is_alive(directory):
         _forget_dead_server(directory)
-        binaries.may_use(directory)
+        binaries.hand_over(directory)
         if not (directory / STAMP).exists():
             make_cluster(directory, binaries)
         _launch(directory, binaries)
