@@ -19,7 +19,8 @@ QUESTIONS = {
     """,
     "constraints": """
         SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
-         WHERE connamespace = 'public'::regnamespace AND contype <> 'n' AND conrelid <> 'alembic_version'::regclass
+         WHERE connamespace = 'public'::regnamespace AND contype <> 'n'
+           AND conrelid::regclass::text <> 'alembic_version'
     """,
     "policies": """
         SELECT tablename, policyname, permissive, roles::text, cmd, qual, with_check FROM pg_policies

@@ -56,7 +56,9 @@ class Clone:
 @pytest.fixture(scope="session")
 def servers_folder(testrun_uid: str) -> Iterator[Path]:
     """Shared by all workers. Not pytest's own folder: as root the server is another user, whom that one shuts out."""
-    folder = Path(tempfile.gettempdir()) / f"everyskill-tests-{testrun_uid}"
+    memory = Path("/dev/shm")
+    spacious = memory.is_dir() and shutil.disk_usage(memory).free > 2 * 1024**3
+    folder = (memory if spacious else Path(tempfile.gettempdir())) / f"everyskill-tests-{testrun_uid}"
     folder.mkdir(exist_ok=True)
     yield folder
     if not any(folder.glob("*/postmaster.pid")):
@@ -105,6 +107,13 @@ async def cloned(server: EmbeddedServer, template: str = TEMPLATE) -> AsyncItera
 async def clone(server: EmbeddedServer) -> AsyncIterator[Clone]:
     """A migrated database of this test's own."""
     async with cloned(server) as clone:
+        yield clone
+
+
+@pytest.fixture
+async def empty_clone(server: EmbeddedServer) -> AsyncIterator[Clone]:
+    """A database in which nothing has been made yet."""
+    async with cloned(server, template="template0") as clone:
         yield clone
 
 

@@ -1,7 +1,6 @@
 """The database that the migrations make is the one that models and policies describe."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
@@ -10,21 +9,13 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import class_mapper
 
 import everyskill.migrations.versions
-from everyskill.database.embedded import EmbeddedServer
 from everyskill.errors import DatabaseTooNew, MissingPrivilege
 from everyskill.migrations import downgrade, upgrade, upgrade_sql
 from everyskill.schema import Base, Skills, Tenants, Users, UserSkillViews
 from everyskill.schema.policies import GRANTS, POLICIES, TENANT_COLUMNS
 from everyskill.schema.revisions import HEAD, REVISIONS
 from tests.catalogs import describe
-from tests.conftest import Clone, cloned
-
-
-@pytest.fixture
-async def empty(server: EmbeddedServer) -> AsyncIterator[Clone]:
-    """A database in which nothing has been made yet."""
-    async with cloned(server, template="template0") as clone:
-        yield clone
+from tests.conftest import Clone
 
 
 async def make_from_models(clone: Clone) -> None:
@@ -51,9 +42,9 @@ async def described(clone: Clone) -> dict[str, set[tuple[object, ...]]]:
     return result
 
 
-async def test_the_migrations_make_what_models_and_policies_describe(clone: Clone, empty: Clone) -> None:
-    await make_from_models(empty)
-    migrated, modelled = await described(clone), await described(empty)
+async def test_the_migrations_make_what_models_and_policies_describe(clone: Clone, empty_clone: Clone) -> None:
+    await make_from_models(empty_clone)
+    migrated, modelled = await described(clone), await described(empty_clone)
     for kind, found in migrated.items():
         assert found == modelled[kind], kind
         assert found, kind
@@ -121,16 +112,16 @@ async def test_upgrading_again_changes_nothing(clone: Clone) -> None:
     assert await described(clone) == before
 
 
-async def test_two_upgrades_at_once_are_safe(empty: Clone) -> None:
-    applied = await asyncio.gather(*(upgrade(empty.owner_url) for _ in range(4)))
+async def test_two_upgrades_at_once_are_safe(empty_clone: Clone) -> None:
+    applied = await asyncio.gather(*(upgrade(empty_clone.owner_url) for _ in range(4)))
     assert sorted(applied) == [[], [], [], list(REVISIONS)]
 
 
-async def test_the_sql_that_db_sql_prints_makes_the_same_database(clone: Clone, empty: Clone) -> None:
-    owner = await asyncpg.connect(empty.owner_url)
+async def test_the_sql_that_db_sql_prints_makes_the_same_database(clone: Clone, empty_clone: Clone) -> None:
+    owner = await asyncpg.connect(empty_clone.owner_url)
     await owner.execute(upgrade_sql())
     await owner.close()
-    assert await described(empty) == await described(clone)
+    assert await described(empty_clone) == await described(clone)
 
 
 async def test_a_migration_gives_up_rather_than_wait_for_a_lock(clone: Clone) -> None:
@@ -144,9 +135,9 @@ async def test_a_migration_gives_up_rather_than_wait_for_a_lock(clone: Clone) ->
     assert await upgrade(clone.owner_url) == [HEAD]
 
 
-async def test_migrating_as_the_application_is_refused_by_name(empty: Clone) -> None:
+async def test_migrating_as_the_application_is_refused_by_name(empty_clone: Clone) -> None:
     with pytest.raises(MissingPrivilege):
-        await upgrade(empty.service_url)
+        await upgrade(empty_clone.service_url)
 
 
 async def test_a_database_from_the_future_is_left_alone(clone: Clone, owner: asyncpg.Connection) -> None:

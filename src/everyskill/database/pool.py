@@ -97,6 +97,7 @@ def reaching() -> Iterator[None]:
     except (
         OSError,
         asyncpg.InterfaceError,
+        asyncpg.InternalClientError,  # the server cut the connection between two messages
         asyncpg.PostgresConnectionError,
         asyncpg.InvalidAuthorizationSpecificationError,
         asyncpg.InvalidCatalogNameError,
