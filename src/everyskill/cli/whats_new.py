@@ -98,11 +98,10 @@ async def mark_seen(
 
 async def read_feed(tenant: "Tenant", user_id: str, *, limit: int, cursor: str | None = None) -> Feed:
     """A page of the user's feed. Records nothing."""
-    import asyncio  # noqa: PLC0415 - not needed for --help
-
     page = await tenant.get_whats_new_page(user_id, limit, cursor)
-    changes = await asyncio.gather(*(tenant.get_changes(user_id, item.skill_id) for item in page.items))
-    return Feed(page, changes)
+    changes = await tenant.get_changes_for_skills(user_id, (item.skill_id for item in page.items))
+    # A skill that was hidden in between has none.
+    return Feed(page, [changes.get(item.skill_id, []) for item in page.items])
 
 
 def _heading(item: "WhatsNewItem") -> Line:

@@ -1,8 +1,8 @@
 """The catalog's own acts: publish, archive, restore, list, read."""
 
-from everyskill.database import skills, tenants
+from everyskill.database import publishing, skills, tenants
+from everyskill.database.publishing import LockedSkill
 from everyskill.database.scope import TenantConnection, TenantScope
-from everyskill.database.skills import LockedSkill
 from everyskill.database.visibility import take_moment
 from everyskill.errors import InvalidChoice, SkillNotFound, UserNotFound
 from everyskill.model.inputs import MAX_NAME_LENGTH, check_content, check_id, check_limit
@@ -41,7 +41,7 @@ async def archive_skill(tenant: TenantScope, slug: str) -> Skill:
     """Hides a skill everywhere and keeps all its rows (S11). Raises SkillNotFound."""
     async with tenant.writing() as connection:
         held = await _lock(connection, slug)
-        await skills.set_status(connection, held.skill.id, SkillStatus.ARCHIVED)
+        await publishing.set_status(connection, held.skill.id, SkillStatus.ARCHIVED)
         return await _read(connection, slug)
 
 
@@ -103,9 +103,9 @@ async def list_skills(
 
 
 async def _lock_or_create(connection: TenantConnection, folder: SkillFolder, author_id: str | None) -> LockedSkill:
-    held = await skills.lock_skill(connection, folder.slug)
+    held = await publishing.lock_skill(connection, folder.slug)
     if held is None:
-        await skills.insert_skill(connection, folder, author_id)
+        await publishing.insert_skill(connection, folder, author_id)
         held = await _lock(connection, folder.slug)
     return held
 
@@ -114,10 +114,12 @@ async def _publish_next(
     connection: TenantConnection, skill: Skill, folder: SkillFolder, author_id: str | None
 ) -> Publication:
     moment = await take_moment(connection)
-    version_id, version = await skills.insert_version(connection, skill.id, folder, author_id=author_id, moment=moment)
+    version_id, version = await publishing.insert_version(
+        connection, skill.id, folder, author_id=author_id, moment=moment
+    )
     hidden = skill.status is SkillStatus.ARCHIVED
     status = SkillStatus.ARCHIVED if hidden else SkillStatus.PUBLISHED
-    await skills.update_skill(
+    await publishing.update_skill(
         connection,
         skill.id,
         folder,
@@ -126,26 +128,26 @@ async def _publish_next(
         updated_at=None if hidden else moment,
     )
     if author_id is not None:
-        await skills.move_author(connection, skill.id, author_id, version=version, moment=moment)
+        await publishing.move_author(connection, skill.id, author_id, version=version, moment=moment)
     return _publication(skill, version, Outcome.ADDED if version == 1 else Outcome.UPDATED, status)
 
 
 async def _show(connection: TenantConnection, held: LockedSkill) -> None:
     skill, version = held.skill, held.skill.published_version
     if version is None or held.version_created_at is None:
-        await skills.set_status(connection, skill.id, SkillStatus.DRAFT)
+        await publishing.set_status(connection, skill.id, SkillStatus.DRAFT)
     elif held.version_created_at <= skill.updated_at:
-        await skills.set_status(connection, skill.id, SkillStatus.PUBLISHED)
+        await publishing.set_status(connection, skill.id, SkillStatus.PUBLISHED)
     else:
         # Its newest version is younger than what was last visible: it becomes visible only now.
         moment = await take_moment(connection)
-        await skills.set_status(connection, skill.id, SkillStatus.PUBLISHED, updated_at=moment)
+        await publishing.set_status(connection, skill.id, SkillStatus.PUBLISHED, updated_at=moment)
         if held.version_author is not None:
-            await skills.move_author(connection, skill.id, held.version_author, version=version, moment=moment)
+            await publishing.move_author(connection, skill.id, held.version_author, version=version, moment=moment)
 
 
 async def _lock(connection: TenantConnection, slug: str) -> LockedSkill:
-    held = await skills.lock_skill(connection, check_slug(slug))
+    held = await publishing.lock_skill(connection, check_slug(slug))
     if held is None:
         raise SkillNotFound(slug)
     return held
