@@ -139,7 +139,7 @@ async def test_the_owner_and_who_may_become_the_owner_are_refused(
     clone: Clone, stranger: str, owner: asyncpg.Connection
 ) -> None:
     assert (await opening(clone.owner_url)).code == "unsafe_role"
-    await owner.execute(f"GRANT everyskill_owner TO {role_in(stranger)} WITH INHERIT FALSE")
+    await owner.execute(f"ALTER ROLE {role_in(stranger)} NOINHERIT; GRANT everyskill_owner TO {role_in(stranger)}")
     assert (await opening(stranger)).code == "unsafe_role"
 
 
