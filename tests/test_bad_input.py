@@ -1,7 +1,7 @@
 """Bad input gets a typed error with a stable code and a sentence for a person, and changes nothing."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import asyncpg
@@ -12,12 +12,14 @@ from everyskill import errors
 from everyskill.errors import EverySkillError
 from everyskill.handles import Database, Tenant, list_tenants
 from everyskill.model import SkillFolder
+from everyskill.model.whats_new import FeedCursor
 from everyskill.schema.policies import TENANT_COLUMNS
 from tests.conftest import Clone
 from tests.staging import folder, publish
 
 NOW = datetime.now(UTC)
 NAIVE = datetime(2026, 11, 21, 12)  # noqa: DTZ001 - what the test is about
+BEFORE_ALL_TIME = datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))
 
 Act = Callable[[Tenant, str], Awaitable[Any]]
 
@@ -38,6 +40,14 @@ REFUSED: dict[str, tuple[Act, str]] = {
     "naive moment of a view": (lambda t, s: t.record_skill_view("ann", s, 1, NAIVE), "invalid_timestamp"),
     "naive as_of": (lambda t, s: t.mark_all_seen("ann", NAIVE), "invalid_timestamp"),
     "naive since": (lambda t, s: t.count_feedback_since(s, NAIVE), "invalid_timestamp"),
+    "moment before all time": (lambda t, s: t.mark_all_seen("ann", BEFORE_ALL_TIME), "invalid_timestamp"),
+    "cursor from before all time": (
+        lambda t, s: t.get_whats_new_page("ann", cursor=FeedCursor(BEFORE_ALL_TIME, "x").encode()),
+        "invalid_cursor",
+    ),
+    "ids that are no collection": (lambda t, s: t.get_updated_skill_ids("ann", 7), "invalid_identifier"),  # type: ignore[arg-type]
+    "an id among the ids that is none": (lambda t, s: t.get_updated_skill_ids("ann", [[]]), "invalid_identifier"),  # type: ignore[list-item]
+    "category of a wrong type": (lambda t, s: t.list_skills(category=0), "invalid_text"),  # type: ignore[arg-type]
     "version 0": (lambda t, s: t.record_skill_view("ann", s, 0), "invalid_version"),
     "version beyond an integer": (lambda t, s: t.record_skill_view("ann", s, 2**31), "invalid_version"),
     "a bool for a version": (lambda t, s: t.record_skill_view("ann", s, True), "invalid_version"),

@@ -1,7 +1,7 @@
 """What a caller may pass: each check returns the value as it is used from there on, or raises a typed error."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from everyskill.errors import (
     InvalidIdentifier,
@@ -36,12 +36,12 @@ def check_id(field: str, value: str) -> str:
 
 def check_ids(field: str, values: Iterable[str]) -> list[str]:
     """Returns the ids without duplicates, in their first order. Raises TooManyIds above 10,000."""
-    if isinstance(values, str):
-        raise InvalidIdentifier(field, "must be a collection of ids, not one text")
-    unique = list(dict.fromkeys(values))
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise InvalidIdentifier(field, "must come as a collection of ids")
+    unique = list(dict.fromkeys(check_id(field, value) for value in values))
     if len(unique) > MAX_IDS:
         raise TooManyIds(len(unique), MAX_IDS)
-    return [check_id(field, value) for value in unique]
+    return unique
 
 
 def check_text(field: str, value: str, *, longest: int) -> str:
@@ -63,10 +63,13 @@ def check_content(field: str, value: str, *, longest: int) -> str:
 
 
 def check_moment(field: str, value: datetime) -> datetime:
-    """Returns an aware datetime. Raises InvalidTimestamp for a naive one: nobody knows which moment it means."""
+    """Returns the moment in UTC. Raises InvalidTimestamp for a naive datetime: nobody knows which moment it means."""
     if not isinstance(value, datetime) or value.utcoffset() is None:
         raise InvalidTimestamp(field)
-    return value
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise InvalidTimestamp(field) from error
 
 
 def check_version(value: int) -> int:

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 import msgspec
 from msgspec import Struct
 
-from everyskill.errors import InvalidCursor
-from everyskill.model.inputs import MAX_ID_LENGTH, is_storable
+from everyskill.errors import InvalidCursor, InvalidInput
+from everyskill.model.inputs import check_id, check_moment
 
 WINDOW = timedelta(days=30)
 DEFAULT_LIMIT = 10
@@ -49,10 +49,6 @@ class FeedCursor(Struct, frozen=True, array_like=True):
         try:
             padded = text.encode("ascii") + b"=" * (-len(text) % 4)
             cursor = msgspec.json.decode(base64.b64decode(padded, altchars=b"-_", validate=True), type=cls)
-        except (ValueError, AttributeError) as error:
+            return cls(check_moment("updated_at", cursor.updated_at), check_id("skill_id", cursor.skill_id))
+        except (ValueError, AttributeError, InvalidInput) as error:
             raise InvalidCursor(text) from error
-        if cursor.updated_at.utcoffset() is None or not is_storable(cursor.skill_id):
-            raise InvalidCursor(text)
-        if not 1 <= len(cursor.skill_id) <= MAX_ID_LENGTH:
-            raise InvalidCursor(text)
-        return cursor

@@ -85,7 +85,8 @@ async def list_skills(
     if user_id is not None:
         check_id("user_id", user_id)
     for field, value in (("category", category), ("text", text)):
-        check_content(field, value or "", longest=MAX_NAME_LENGTH)
+        if value is not None:
+            check_content(field, value, longest=MAX_NAME_LENGTH)
     if status is not None and status not in list(SkillStatus):
         raise InvalidChoice("status", str(status), tuple(SkillStatus))
     check_limit(limit)

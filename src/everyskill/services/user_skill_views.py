@@ -90,9 +90,9 @@ async def get_version_number(tenant: TenantScope, version_id: str) -> int | None
 async def count_feedback_since(tenant: TenantScope, skill_id: str, since: datetime) -> int:
     """How many feedback items the skill got after `since`, strictly (S16). 0 for a skill that is not there."""
     check_id("skill_id", skill_id)
-    check_moment("since", since)
+    moment = check_moment("since", since)
     async with tenant.reading() as connection:
-        return await skill_feedback.count_since(connection, skill_id, since)
+        return await skill_feedback.count_since(connection, skill_id, moment)
 
 
 async def record_or_refuse(connection: TenantConnection, view: NewUserSkillView) -> None:

@@ -43,9 +43,9 @@ async def mark_all_seen(tenant: TenantScope, user_id: str, as_of: datetime) -> i
     InvalidTimestamp, InvalidIdentifier.
     """
     check_id("user_id", user_id)
-    check_moment("as_of", as_of)
+    moment = check_moment("as_of", as_of)
     async with tenant.writing() as connection:
-        moved, has_user = await whats_new.mark_all_seen(connection, user_id, as_of)
+        moved, has_user = await whats_new.mark_all_seen(connection, user_id, moment)
     if not has_user:
         raise UserNotFound(user_id)
     return moved
