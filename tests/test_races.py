@@ -7,8 +7,10 @@ from datetime import datetime
 
 import asyncpg
 
+from everyskill.database.user_skill_views import record_views
+from everyskill.database.visibility import find_moment_of_list, take_moment
 from everyskill.handles import Tenant
-from everyskill.model import Publication
+from everyskill.model import NewUserSkillView, Publication
 from tests.conftest import Clone
 from tests.staging import is_badged, publish
 
@@ -167,6 +169,22 @@ async def test_marking_all_and_recording_at_once_never_deadlock(acme: Tenant) ->
     await together(record, change, mark, record, rounds=8)
     views = await acme.get_user_views_for_skills("ann", ids)
     assert {view.view_count for view in views.values()} == {16}
+
+
+async def test_a_view_whose_transaction_began_before_the_publication_it_saw_has_no_badge(acme: Tenant) -> None:
+    skill = await publish(acme)
+    view = NewUserSkillView(tenant_id="acme", user_id="ann", skill_id=skill.skill_id)
+    async with acme.writing() as connection:
+        await publish(acme, content="two")
+        await record_views(connection, [view])
+    assert not await is_badged(acme, "ann", skill.skill_id)
+
+
+async def test_a_publishers_moment_has_passed_when_it_goes_on(acme: Tenant) -> None:
+    for _ in range(20):
+        async with acme.writing() as connection:
+            moment = await take_moment(connection)
+            assert moment <= await find_moment_of_list(connection)
 
 
 async def test_two_publishers_of_a_new_slug_make_one_skill(acme: Tenant) -> None:
