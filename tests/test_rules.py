@@ -239,15 +239,14 @@ async def test_s6_a_visit_that_cannot_be_recorded_changes_nothing(acme: Tenant, 
 
 
 async def test_s7_the_feed_is_newest_first_and_ties_go_by_skill_id(acme: Tenant, owner: asyncpg.Connection) -> None:
-    for slug in ("one", "two", "three"):
-        skill = await publish(acme, slug)
-        await acme.visit_skill("ann", skill.skill_id)
-        await publish(acme, slug, "changed")
-    await owner.execute("UPDATE skills SET updated_at = now() WHERE slug IN ('one', 'two')")
-    await owner.execute("UPDATE skills SET updated_at = now() - interval '1 hour' WHERE slug = 'three'")
-    items = await acme.get_whats_new_for_user("ann")
-    assert [item.skill_slug for item in items][2] == "three"
-    assert items[0].skill_id < items[1].skill_id
+    tied = [(await publish(acme, f"skill-{number}")).skill_id for number in range(8)]
+    oldest = (await publish(acme, "oldest")).skill_id
+    for skill_id in (*tied, oldest):
+        await acme.visit_skill("ann", skill_id)
+    await owner.execute("UPDATE user_skill_views SET last_viewed_at = now() - interval '1 day'")
+    await owner.execute("UPDATE skills SET updated_at = date_trunc('second', now())")
+    await owner.execute("UPDATE skills SET updated_at = now() - interval '1 hour' WHERE id = $1", oldest)
+    assert [item.skill_id for item in await acme.get_whats_new_for_user("ann")] == [*sorted(tied), oldest]
 
 
 @pytest.mark.parametrize(("seconds_inside", "listed"), [(60, 1), (-60, 0)])
