@@ -199,6 +199,27 @@ async def test_a_database_that_does_not_exist_is_unreachable(clone: Clone) -> No
     assert (await opening(clone.service_url.replace(clone.name, "no_such_database"))).code == "database_unreachable"
 
 
+@pytest.mark.parametrize("parameter", ["no_such_parameter=1", "statement_timeout=soon", "max_connections=9"])
+async def test_a_url_with_a_parameter_that_the_server_refuses_is_invalid(clone: Clone, parameter: str) -> None:
+    assert (await opening(f"{clone.service_url}&{parameter}")).code == "invalid_setting"
+
+
+async def test_a_database_that_takes_no_writes_is_named_so(acme: Tenant, clone: Clone) -> None:
+    skill = await publish(acme)
+    async with everyskill.connect(f"{clone.service_url}&default_transaction_read_only=on") as standby:
+        reader = standby.tenant("acme")
+        assert await reader.get_user_view("ann", skill.skill_id) is None
+        with pytest.raises(errors.DatabaseReadOnly):
+            await publish(reader, content="two")
+
+
+async def test_a_grant_that_somebody_took_away_is_named(acme: Tenant, owner: asyncpg.Connection) -> None:
+    await owner.execute("REVOKE SELECT ON skill_feedback FROM everyskill_app")
+    skill = await publish(acme)
+    with pytest.raises(errors.MissingPrivilege, match="skill_feedback"):
+        await acme.count_feedback_since(skill.skill_id, datetime.now(UTC))
+
+
 async def test_a_server_that_goes_away_is_unreachable_and_comes_back(acme: Tenant, clone: Clone) -> None:
     skill = await publish(acme)
     outside = await asyncpg.connect(clone.server.superuser_url)

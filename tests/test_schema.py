@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import class_mapper
 
 import everyskill.migrations.versions
-from everyskill.errors import DatabaseTooNew, MissingPrivilege
+from everyskill.errors import DatabaseTooNew, MigrationBlocked, MigrationFailed, MissingPrivilege
 from everyskill.migrations import downgrade, upgrade, upgrade_sql
 from everyskill.schema import Base, Skills, Tenants, Users, UserSkillViews
 from everyskill.schema.policies import GRANTS, POLICIES, TENANT_COLUMNS
@@ -129,10 +129,19 @@ async def test_a_migration_gives_up_rather_than_wait_for_a_lock(clone: Clone) ->
     holder = await asyncpg.connect(clone.superuser_url)
     async with holder.transaction():
         await holder.execute("LOCK TABLE skills IN ACCESS EXCLUSIVE MODE")
-        with pytest.raises(Exception, match="lock timeout"):
+        with pytest.raises(MigrationBlocked, match="lock timeout"):
             await upgrade(clone.owner_url)
     await holder.close()
     assert await upgrade(clone.owner_url) == [HEAD]
+
+
+async def test_tables_of_unknown_origin_are_not_migrated_over(empty_clone: Clone) -> None:
+    owner = await asyncpg.connect(empty_clone.owner_url)
+    await owner.execute("CREATE TABLE skills (id text)")
+    with pytest.raises(MigrationFailed, match='relation "skills" already exists'):
+        await upgrade(empty_clone.owner_url)
+    assert await owner.fetchval("SELECT to_regclass('tenants')") is None
+    await owner.close()
 
 
 async def test_migrating_as_the_application_is_refused_by_name(empty_clone: Clone) -> None:

@@ -203,6 +203,15 @@ class DatabaseUnreachable(DatabaseNotReady):
 
 
 @dataclass(eq=False)
+class DatabaseReadOnly(DatabaseNotReady):
+    """A standby, or a server that an operator closed to writes."""
+
+    reason: str
+    code = "database_read_only"
+    sentence = "The database takes no writes: {reason}"
+
+
+@dataclass(eq=False)
 class DatabaseNotMigrated(DatabaseNotReady):
     found: str | None
     wanted: str
@@ -218,6 +227,22 @@ class DatabaseTooNew(DatabaseNotReady):
     wanted: str
     code = "database_too_new"
     sentence = "The database is at revision {found}, which is newer than this program ({wanted}). Install a newer one."
+
+
+@dataclass(eq=False)
+class MigrationBlocked(DatabaseNotReady):
+    """Others held a lock that a migration needs for longer than it waits, so that it does not hold up everybody."""
+
+    reason: str
+    code = "migration_blocked"
+    sentence = "The migration gave up waiting for others and changed nothing; run it again: {reason}"
+
+
+@dataclass(eq=False)
+class MigrationFailed(DatabaseNotReady):
+    reason: str
+    code = "migration_failed"
+    sentence = "The migration failed and changed nothing: {reason}"
 
 
 @dataclass(eq=False)
@@ -242,10 +267,15 @@ class UnsafeRole(DatabaseNotReady):
 
 @dataclass(eq=False)
 class MissingPrivilege(DatabaseNotReady):
-    role: str
+    """`role` is None where only PostgreSQL's own words say what is missing."""
+
+    role: str | None
     needed: str
     code = "missing_privilege"
-    sentence = "The role {role!r} may not do this: it needs {needed}."
+
+    def __str__(self) -> str:
+        who = "This login" if self.role is None else f"The role {self.role!r}"
+        return f"{who} may not do this: it needs {self.needed}."
 
 
 @dataclass(eq=False)

@@ -7,6 +7,7 @@ import asyncpg
 
 from everyskill.errors import (
     DatabaseNotMigrated,
+    DatabaseReadOnly,
     DatabaseTooNew,
     DatabaseUnreachable,
     InvalidSetting,
@@ -35,10 +36,13 @@ SELECT current_user AS name,
 """
 
 
-async def connect_once(url: str) -> asyncpg.Connection:
-    """Opens one connection, unchecked: for the owner's acts. Raises DatabaseUnreachable or InvalidSetting."""
+async def connect_once(url: str, *, answer_seconds: float | None = ANSWER_SECONDS) -> asyncpg.Connection:
+    """Opens one connection, unchecked: for the owner's acts. None waits for answers as long as they take.
+
+    Raises DatabaseUnreachable or InvalidSetting.
+    """
     with reaching(), reading_url():
-        return await asyncpg.connect(url, timeout=CONNECT_SECONDS, command_timeout=ANSWER_SECONDS)
+        return await asyncpg.connect(url, timeout=CONNECT_SECONDS, command_timeout=answer_seconds)
 
 
 async def open_pool(url: str, *, size: int) -> asyncpg.Pool:
@@ -46,19 +50,20 @@ async def open_pool(url: str, *, size: int) -> asyncpg.Pool:
     with reaching(), reading_url():
         pool = await asyncpg.create_pool(
             url,
-            min_size=1,
+            # No connection is kept against its will: asyncpg would log each failure to replace one.
+            min_size=0,
             max_size=size,
             timeout=CONNECT_SECONDS,
             command_timeout=ANSWER_SECONDS,
             reset=_keep_session,
             server_settings={"application_name": "everyskill"},
         )
-    try:
-        async with pool.acquire() as connection:
-            await check_serving(connection)
-    except BaseException:
-        await pool.close()
-        raise
+        try:
+            async with pool.acquire() as connection:
+                await check_serving(connection)
+        except BaseException:
+            await pool.close()
+            raise
     return pool
 
 
@@ -89,15 +94,20 @@ def check_revision(found: str | None) -> None:
 
 @contextmanager
 def reaching() -> Iterator[None]:
-    """Turns every way of not reaching the server into a DatabaseUnreachable."""
+    """Turns every way in which a server is not there, or not there for us, into the DatabaseNotReady that says so."""
     try:
         yield
     except TimeoutError as error:
         raise DatabaseUnreachable("no answer in time") from error
+    except asyncpg.InternalClientError as error:
+        raise DatabaseUnreachable("the server closed the connection") from error
+    except asyncpg.ReadOnlySQLTransactionError as error:
+        raise DatabaseReadOnly(str(error)) from error
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise MissingPrivilege(None, f"more privileges ({error})") from error
     except (
         OSError,
         asyncpg.InterfaceError,
-        asyncpg.InternalClientError,  # the server cut the connection between two messages
         asyncpg.PostgresConnectionError,
         asyncpg.InvalidAuthorizationSpecificationError,
         asyncpg.InvalidCatalogNameError,
@@ -110,10 +120,16 @@ def reaching() -> Iterator[None]:
 
 @contextmanager
 def reading_url() -> Iterator[None]:
-    """Turns what the driver says of a URL that it cannot read into an InvalidSetting."""
+    """Turns what the driver or the server says of a URL that it cannot use into an InvalidSetting."""
     try:
         yield
-    except ValueError as error:
+    except (
+        ValueError,
+        # The driver sends what it does not know as settings of the session.
+        asyncpg.UndefinedObjectError,
+        asyncpg.InvalidParameterValueError,
+        asyncpg.CantChangeRuntimeParamError,
+    ) as error:
         raise InvalidSetting("database URL", str(error)) from error
 
 

@@ -1,20 +1,20 @@
 """Runs the migrations, one runner at a time, in one transaction."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from io import StringIO
 from pathlib import Path
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
-from asyncpg import InsufficientPrivilegeError
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from everyskill.database.pool import connect_once
-from everyskill.errors import DatabaseTooNew, MissingPrivilege
+from everyskill.errors import DatabaseTooNew, EverySkillError, MigrationBlocked, MigrationFailed, MissingPrivilege
 from everyskill.schema.revisions import HEAD, REVISIONS
 
 # Any constant does, as long as every runner on a database takes the same one.
@@ -25,7 +25,8 @@ async def upgrade(url: str, revision: str = HEAD) -> list[str]:
     """Migrates up to `revision` and returns the revisions that were applied, none when there was nothing to do.
 
     `url` must log in as the owner of the database. Safe to run from several places at once: the others wait, then find
-    the work done. Raises DatabaseUnreachable, DatabaseTooNew, or MissingPrivilege, and then has changed nothing.
+    the work done. Raises DatabaseUnreachable, DatabaseTooNew, MissingPrivilege, MigrationBlocked where others hold a
+    lock for too long, or MigrationFailed, and then has changed nothing.
     """
     async with _one_runner(url) as connection:
         before = await _applied(connection)
@@ -48,18 +49,30 @@ def upgrade_sql() -> str:
 
 @asynccontextmanager
 async def _one_runner(url: str) -> AsyncIterator[AsyncConnection]:
-    engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: connect_once(url), poolclass=NullPool)
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: _connect(url), poolclass=NullPool)
     try:
         async with engine.begin() as connection:
             await connection.execute(text(f"SELECT pg_advisory_xact_lock({_ONE_RUNNER})"))
             yield connection
     except DBAPIError as error:
-        # SQLAlchemy wraps twice: its own class around its dialect's around asyncpg's.
-        if isinstance(getattr(error.orig, "__cause__", None), InsufficientPrivilegeError):
-            raise MissingPrivilege("of this login", f"to own the database ({error.orig})") from error
-        raise
+        raise _named(error) from error
     finally:
         await engine.dispose()
+
+
+def _connect(url: str) -> Awaitable[asyncpg.Connection]:
+    # A large table's migration takes its time, and so does waiting for another runner's.
+    return connect_once(url, answer_seconds=None)
+
+
+def _named(error: DBAPIError) -> EverySkillError:
+    # SQLAlchemy wraps twice: its own class around its dialect's around asyncpg's.
+    cause = getattr(error.orig, "__cause__", None)
+    if isinstance(cause, asyncpg.InsufficientPrivilegeError):
+        return MissingPrivilege(None, f"to own the database ({cause})")
+    if isinstance(cause, asyncpg.LockNotAvailableError):
+        return MigrationBlocked(str(cause))
+    return MigrationFailed(str(cause or error.orig))
 
 
 async def _run(connection: AsyncConnection, step: Callable[[Config], None]) -> None:
