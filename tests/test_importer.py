@@ -53,6 +53,19 @@ async def test_the_folder_above_is_the_category(acme: Tenant, skills_folder: Pat
     assert (await acme.get_skill("notes")).skill.category == "writing"
 
 
+async def test_importing_one_category_alone_moves_no_skill_and_badges_nobody(acme: Tenant, skills_folder: Path) -> None:
+    write_skill(skills_folder, "writing/notes")
+    await import_skill_folders(acme, skills_folder)
+    assert await import_skill_folders(acme, skills_folder / "writing") == ImportReport(unchanged=["notes"])
+    assert (await acme.get_skill("notes")).skill.category == "writing"
+
+
+async def test_a_skill_at_the_top_of_a_tree_is_in_the_general_category(acme: Tenant, skills_folder: Path) -> None:
+    write_skill(skills_folder, "notes")
+    await import_skill_folders(acme, skills_folder)
+    assert (await acme.get_skill("notes")).skill.category == "general"
+
+
 async def test_a_broken_skill_is_reported_and_the_rest_goes_in(acme: Tenant, skills_folder: Path) -> None:
     write_skill(skills_folder, "a-good")
     broken = write_skill(skills_folder, "b-broken")
@@ -137,13 +150,12 @@ async def test_a_tree_without_a_skill_is_a_wrong_path(acme: Tenant, skills_folde
     assert (await acme.get_skill("pdf")).skill.published_version == 1
 
 
-async def test_a_new_version_of_an_archived_skill_stays_hidden_and_is_said_to(
-    acme: Tenant, skills_folder: Path
-) -> None:
+@pytest.mark.parametrize("more", ["", "More.\n"])
+async def test_an_archived_skill_stays_hidden_and_is_said_to(acme: Tenant, skills_folder: Path, more: str) -> None:
     file = write_skill(skills_folder, "pdf")
     await import_skill_folders(acme, skills_folder)
     await acme.archive_skill("pdf")
-    file.write_text(file.read_text() + "More.\n")
+    file.write_text(file.read_text() + more)
 
     report = await import_skill_folders(acme, skills_folder)
 

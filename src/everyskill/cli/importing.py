@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from everyskill.cli.lines import Line, count, named, styled
+from everyskill.cli.options import follow_up
 
 if TYPE_CHECKING:
     from everyskill.handles import Tenant
@@ -36,14 +37,16 @@ def report_lines(root: Path, report: "ImportReport") -> Iterator[Line]:
         if lists[name]:
             yield f"    {name}: {named(lists[name])}"
     if report.hidden:
-        yield f"    archived before, so the new version stays hidden: {named(report.hidden)}"
+        yield f"    archived before, so still hidden: {named(report.hidden)}"
     for failure in report.failed:
         place = failure.path if failure.line is None else f"{failure.path}:{failure.line}"
         yield styled("    ✗ ", "red").append(f"{place}: {failure.reason}", "default")
 
 
-def advice_lines(report: "ImportReport") -> Iterator[Line]:
-    """What to do about failures."""
+def advice_lines(report: "ImportReport", *, tenant: str, database_url: str | None) -> Iterator[Line]:
+    """What to do about hidden skills and about failures."""
+    if report.hidden:
+        yield f"To show one again: {follow_up('skills restore SLUG', tenant=tenant, database_url=database_url)}"
     if report.failed:
         yield f"{count(len(report.failed), 'folder')} did not go in. Mend what is named above and run this again."
 

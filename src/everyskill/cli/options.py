@@ -1,6 +1,9 @@
 """The arguments and options that several commands share."""
 
 import os
+import shutil
+import sys
+from pathlib import Path
 from shlex import quote
 from typing import Annotated
 
@@ -45,4 +48,12 @@ def follow_up(words: str, *, tenant: str, user: str | None = None, database_url:
         options += ["--as", quote(user)]
     if database_url is not None:
         options += ["--database-url", quote(database_url) if database_url.startswith("embedded:") else "URL"]
-    return " ".join(["everyskill", words, *options])
+    return " ".join([_program(), words, *options])
+
+
+def _program() -> str:
+    """What to type for this program: its name where the shell would find it, else as it was called."""
+    called, found = Path(sys.argv[0]), shutil.which("everyskill")
+    if called.name != "everyskill" or (found and called.absolute() == Path(found).absolute()):
+        return "everyskill"
+    return quote(str(called))

@@ -9,7 +9,7 @@ import typer
 from everyskill.cli.groups import group_of_commands
 from everyskill.cli.importing import advice_lines, import_folder, report_lines
 from everyskill.cli.lines import Line, ago, count, styled, table
-from everyskill.cli.options import DEFAULT_TENANT, DEFAULT_USER, AsJson, DatabaseUrl, Slug, TenantId, UserId
+from everyskill.cli.options import DEFAULT_TENANT, DEFAULT_USER, AsJson, DatabaseUrl, Slug, TenantId, UserId, follow_up
 from everyskill.cli.output import Output, write
 from everyskill.cli.running import FAILED, command, open_tenant
 from everyskill.cli.views import heading
@@ -45,7 +45,7 @@ async def import_(
     async with open_tenant(tenant, database_url) as house:
         report = await import_folder(house, path, author_id=author, archive_missing=archive_missing)
     output.answer(report, report_lines(path, report))
-    output.say(*advice_lines(report))
+    output.say(*advice_lines(report, tenant=tenant, database_url=database_url))
     if report.failed:
         raise typer.Exit(FAILED)
 
@@ -101,7 +101,8 @@ async def archive(
     """Hide a skill from everyone. Nothing of it is lost."""
     async with open_tenant(tenant, database_url) as house:
         skill = await house.archive_skill(slug)
-    Output(as_json=as_json).answer(skill, [f"{slug} is archived. To show it again: everyskill skills restore {slug}"])
+    again = follow_up(f"skills restore {slug}", tenant=tenant, database_url=database_url)
+    Output(as_json=as_json).answer(skill, [f"{slug} is archived. To show it again: {again}"])
 
 
 @group.command()

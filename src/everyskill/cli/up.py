@@ -96,7 +96,11 @@ async def up(
         await _record_first_looks(house, user, sight.new)
     output.say(*report_lines(root, report), "")
     output.answer({"import": report} | sight.document(), sight.lines())
-    output.say("", *_next_steps(sight, root, tenant, user, database_url), *advice_lines(report))
+    output.say(
+        "",
+        *_next_steps(sight, root, tenant, user, database_url),
+        *advice_lines(report, tenant=tenant, database_url=database_url),
+    )
     if report.failed:
         raise typer.Exit(FAILED)
 

@@ -12,7 +12,7 @@ from everyskill.database.scope import TenantConnection, refusing
 from everyskill.database.skills import OF_SLUG, SKILL_FIELDS
 from everyskill.database.statements import TENANT, Statement, parameter
 from everyskill.errors import TenantNotFound
-from everyskill.model.skills import Skill, SkillFolder, SkillStatus
+from everyskill.model.skills import DEFAULT_CATEGORY, Skill, SkillFolder, SkillStatus
 from everyskill.schema import PUBLISHES, Skills, SkillVersions, UserSkillViews
 from everyskill.schema.base import MILLISECONDS
 
@@ -73,7 +73,7 @@ UPDATE_SKILL = Statement(
     .values(
         name=parameter("name"),
         description=parameter("description"),
-        category=parameter("category"),
+        category=func.coalesce(parameter("category"), Skills.category),
         published_version_id=parameter("version_id"),
         status=parameter("status"),
         updated_at=func.coalesce(parameter("updated_at", MILLISECONDS), Skills.updated_at),
@@ -129,7 +129,7 @@ async def insert_skill(connection: TenantConnection, folder: SkillFolder, author
             slug=folder.slug,
             name=folder.name,
             description=folder.description,
-            category=folder.category,
+            category=folder.category or DEFAULT_CATEGORY,
             author_id=author_id,
         )
 
@@ -162,7 +162,7 @@ async def update_skill(
     status: SkillStatus,
     updated_at: datetime | None,
 ) -> None:
-    """Makes a version the published one. `updated_at` None leaves the time as it is."""
+    """Makes a version the published one. `updated_at` None leaves the time as it is, and so does no category."""
     await connection.fetch(
         UPDATE_SKILL,
         skill_id=skill_id,

@@ -44,19 +44,20 @@ class SkillFile(Struct, frozen=True):
 class SkillFolder(Struct, frozen=True, kw_only=True):
     """What a folder says about its skill: everything that publishing needs, and nothing of the database.
 
-    `content` is the whole SKILL.md. `files` lists every file of the folder, SKILL.md among them.
+    `content` is the whole SKILL.md. `files` lists every file of the folder, SKILL.md among them. `category` None leaves
+    a skill where it is, and puts a new one into "general".
     """
 
     slug: str
     name: str
     description: str
-    category: str
+    category: str | None
     content: str
     files: tuple[SkillFile, ...]
 
     @classmethod
     def from_content(
-        cls, slug: str, *, name: str, description: str, content: str, category: str = DEFAULT_CATEGORY
+        cls, slug: str, *, name: str, description: str, content: str, category: str | None = None
     ) -> "SkillFolder":
         """A skill that consists of its SKILL.md alone."""
         data = content.encode(errors="surrogatepass")
@@ -73,7 +74,8 @@ class SkillFolder(Struct, frozen=True, kw_only=True):
         check_slug(self.slug)
         check_text("name", self.name, longest=MAX_NAME_LENGTH)
         check_text("description", self.description, longest=MAX_DESCRIPTION_LENGTH)
-        check_text("category", self.category, longest=MAX_NAME_LENGTH)
+        if self.category is not None:
+            check_text("category", self.category, longest=MAX_NAME_LENGTH)
         check_content("content", self.content, longest=MAX_CONTENT_LENGTH)
         for file in self.files:
             check_text("file path", file.path, longest=MAX_DESCRIPTION_LENGTH)

@@ -172,7 +172,7 @@ def _says_the_same(held: LockedSkill, folder: SkillFolder) -> bool:
         folder.content_hash,
         folder.name,
         folder.description,
-        folder.category,
+        folder.category or skill.category,
     )
 
 

@@ -50,7 +50,7 @@ class _Source:
 def read_front_matter(content: str, file: Path) -> FrontMatter:
     """Raises SkillFolderError with the line where `content` does not open with usable front matter."""
     source = _cut_out(content, file)
-    fields = _fields(_parse(source))
+    fields = _fields(source, _parse(source))
     return FrontMatter(
         name=_text(source, fields, "name", longest=MAX_NAME_LENGTH),
         description=_text(source, fields, "description", longest=MAX_DESCRIPTION_LENGTH),
@@ -98,19 +98,33 @@ def _bad_yaml(source: _Source, error: yaml.YAMLError) -> SkillFolderError:
     problem: str = getattr(error, "problem", None) or "unreadable"
     if problem.startswith("mapping values are not allowed"):
         problem += "; a value that holds a colon needs quotes"
+    if getattr(error, "context", None) == "while scanning a quoted scalar":
+        return source.broken("bad YAML: a quote is opened here and never closed", getattr(error, "context_mark", None))
     return source.broken(f"bad YAML: {problem}", getattr(error, "problem_mark", None))
 
 
-def _fields(mapping: yaml.MappingNode) -> _Fields:
-    return {key.value: (key, value) for key, value in mapping.value if isinstance(key, yaml.ScalarNode)}
+def _fields(source: _Source, mapping: yaml.MappingNode) -> _Fields:
+    fields: _Fields = {}
+    for key, value in mapping.value:
+        if isinstance(key, yaml.ScalarNode):
+            if key.value in fields:
+                raise source.broken(f"{key.value} is given twice", key.start_mark)
+            fields[key.value] = key, value
+    return fields
 
 
 def _category(source: _Source, fields: _Fields) -> str | None:
     _, metadata = fields.get("metadata", (None, None))
     if not isinstance(metadata, yaml.MappingNode):
         return None
-    inner = _fields(metadata)
-    return _text(source, inner, "category", longest=MAX_NAME_LENGTH) if "category" in inner else None
+    inner = _fields(source, metadata)
+    if "category" not in inner or _is_blank(inner["category"][1]):
+        return None
+    return _text(source, inner, "category", longest=MAX_NAME_LENGTH)
+
+
+def _is_blank(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and (node.tag == _NULL or not node.value.strip())
 
 
 def _text(source: _Source, fields: _Fields, field: str, *, longest: int) -> str:

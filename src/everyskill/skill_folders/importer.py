@@ -29,7 +29,7 @@ class ImportFailure(Struct, frozen=True):
 
 
 class ImportReport(Struct, frozen=True, kw_only=True):
-    """What an import did, by slug. `hidden` took a new version and stay archived; no slug is in two lists."""
+    """What an import did, by slug, no slug in two lists. `hidden` were archived before and stay so, changed or not."""
 
     added: list[str] = field(default_factory=list)
     updated: list[str] = field(default_factory=list)
@@ -100,11 +100,9 @@ def _failure(error: SkillFolderError) -> ImportFailure:
 
 
 def _list_for(report: ImportReport, outcome: Outcome, status: SkillStatus) -> list[str]:
-    if outcome is Outcome.UNCHANGED:
-        return report.unchanged
     if status is SkillStatus.ARCHIVED:
         return report.hidden
-    return report.added if outcome is Outcome.ADDED else report.updated
+    return {Outcome.ADDED: report.added, Outcome.UPDATED: report.updated, Outcome.UNCHANGED: report.unchanged}[outcome]
 
 
 async def _archive_missing(tenant: TenantScope, root: Path, folders: list[Path], report: ImportReport) -> None:

@@ -4,14 +4,16 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from unicodedata import normalize
 
 from everyskill.errors import InvalidInput, SkillFolderError
-from everyskill.model.skills import DEFAULT_CATEGORY, SKILL_FILE_NAME, SkillFolder, check_slug
+from everyskill.model.skills import SKILL_FILE_NAME, SkillFolder, check_slug
 from everyskill.skill_folders.files import hash_file, read_skill_file
 from everyskill.skill_folders.front_matter import read_front_matter
 from everyskill.skill_folders.reports import broken
 from everyskill.skill_folders.walk import list_files, real_path
 
+_MARKS = re.compile(r"[\u0300-\u036f]")
 _NOT_IN_SLUGS = re.compile(r"[^a-z0-9]+")
 
 
@@ -50,7 +52,9 @@ def read_skill_folder(folder: Path, *, root: Path) -> SkillFolder:
 def slug_of_folder(folder: Path) -> str:
     """The slug that a folder's name stands for. Raises SkillFolderError where it stands for none."""
     name = Path(os.path.normpath(folder.absolute())).name
-    slug = _NOT_IN_SLUGS.sub("-", name.lower()).strip("-")
+    # Decomposed, an accented letter is its base letter and a mark: "Übersicht" becomes "ubersicht".
+    plain = _MARKS.sub("", normalize("NFKD", name))
+    slug = _NOT_IN_SLUGS.sub("-", plain.lower()).strip("-")
     if not slug:
         raise broken(folder, "needs a name with a letter from a to z or a digit in it")
     try:
@@ -70,9 +74,10 @@ def _read_or_report(folder: Path, root: Path, taken: dict[str, Path]) -> SkillFo
         return error
 
 
-def _folder_above(folder: Path, root: Path) -> str:
+def _folder_above(folder: Path, root: Path) -> str | None:
+    """None where the folder above is the root or outside of it: where a tree lies says nothing of its skills."""
     real, top = real_path(folder, root), real_path(root, root)
-    return DEFAULT_CATEGORY if top in {real, real.parent} else real.parent.name
+    return None if top in {real, real.parent} else real.parent.name
 
 
 def _checked(skill: SkillFolder, folder: Path) -> SkillFolder:
