@@ -267,7 +267,7 @@ async def test_an_import_with_a_broken_skill_says_where_and_exits_with_1(
 
 
 async def test_the_content_of_a_skill_can_be_had_back(shell: Shell, acme: Tenant) -> None:
-    content = "---\nname: x\n---\n\n\tmake all   \n日本\n"
+    content = "---\r\nname: x\r\n---\n\n\tmake all   \n日本\u200f\n"
     await publish(acme, "pdf", content)
     assert (await shell.succeed("skills", "show", "pdf", "--content")).out == content
 
@@ -333,7 +333,8 @@ async def test_a_database_out_of_reach_exits_with_3(outside: Shell) -> None:
     assert json.loads(ran.err)["error"]["code"] == "database_unreachable"
 
 
-async def test_ctrl_c_ends_quietly_with_130(outside: Shell) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_a_signal_ends_it_quietly_with_its_own_code(outside: Shell, number: signal.Signals) -> None:
     called = asyncio.Event()
 
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -346,9 +347,9 @@ async def test_ctrl_c_ends_quietly_with_130(outside: Shell) -> None:
         url = f"postgresql://nobody@127.0.0.1:{port}/none?sslmode=disable"
         process = await outside.start("-m", "everyskill", "skills", "list", "--database-url", url)
         await called.wait()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         assert await process.communicate() == (b"", b"")
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
 
 
 # The terminal
@@ -400,6 +401,24 @@ async def test_a_closed_pipe_is_quiet(shell: Shell, acme: Tenant, arguments: tup
     assert err == b""
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the full disk is Linux's /dev/full")
+async def test_a_full_disk_is_an_error_in_one_line(outside: Shell) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    process = await outside.start("-m", "everyskill", "db", "sql", stdout=full)
+    os.close(full)
+    _, err = await process.communicate()
+    assert (process.returncode, err) == (1, b"Error: [Errno 28] No space left on device\n")
+
+
+async def test_advice_names_the_program_as_it_was_called(shell: Shell, acme: Tenant, tmp_path: Path) -> None:
+    await publish(acme, "pdf")
+    program = tmp_path / "everyskill"
+    program.write_text("from everyskill.cli import main; main()")
+    process = await shell.start(str(program), "skills", "archive", "pdf")
+    out, _ = await process.communicate()
+    assert out.decode().endswith(f"{program} skills restore pdf\n")
+
+
 async def test_help_imports_nothing_that_takes_long(outside: Shell) -> None:
     root = cast("TyperGroup", typer.main.get_command(app))
     process = await outside.start("-c", HELP_OF_ALL, *commands_of(root))
@@ -439,7 +458,9 @@ async def test_a_database_that_was_not_migrated_exits_with_3(shell: Shell, clone
 
 
 async def test_db_sql_prints_the_migrations(outside: Shell) -> None:
-    assert "CREATE TABLE user_skill_views" in (await outside.succeed("db", "sql")).out
+    printed = (await outside.succeed("db", "sql")).out
+    assert "CREATE TABLE user_skill_views" in printed
+    assert (await outside.succeed("db", "sql", "--json")).document == {"sql": printed}
 
 
 async def test_db_check_finds_a_fresh_database_in_order(shell: Shell) -> None:

@@ -50,11 +50,16 @@ async def check(database_url: DatabaseUrl = None, as_json: AsJson = False) -> No
 
 
 @group.command()
-def sql() -> None:
+@command
+async def sql(as_json: AsJson = False) -> None:
     """Print the SQL of all migrations, for those who run it by hand."""
     from everyskill.migrations import upgrade_sql
 
-    write(upgrade_sql())
+    text = upgrade_sql()
+    if as_json:
+        Output(as_json=True).answer({"sql": text}, [])
+    else:
+        write(text)
 
 
 def _lines(findings: "Iterable[Finding]") -> Iterator[Line]:

@@ -42,8 +42,8 @@ class Output:
 
 
 def write(text: str) -> None:
-    """Prints a text of many lines as it is, neither wrapped nor coloured."""
-    sys.stdout.write(clean(text, keep="\n\t"))
+    """Prints a text of many lines as it is, neither wrapped nor coloured, and cleaned where a terminal reads it."""
+    sys.stdout.write(clean(text, keep="\n\t") if sys.stdout.isatty() else text)
     sys.stdout.flush()
 
 

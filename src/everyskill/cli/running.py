@@ -37,6 +37,11 @@ def command(body: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
         except BrokenPipeError:
             _close_stdout()
             raise typer.Exit(FAILED) from None
+        except OSError as error:
+            # A full disk, say: what was printed is not whole, and the exit code tells a script so.
+            _close_stdout()
+            sys.stderr.write(f"Error: {error}\n")
+            raise typer.Exit(FAILED) from error
 
     return run
 

@@ -8,7 +8,7 @@ import typer
 import everyskill
 from everyskill.cli.groups import group_of_commands
 from everyskill.cli.lines import Line, ago, table
-from everyskill.cli.options import AsJson, DatabaseUrl, OwnerUrl
+from everyskill.cli.options import AsJson, DatabaseUrl, OwnerUrl, follow_up
 from everyskill.cli.output import Output
 from everyskill.cli.running import command
 
@@ -32,7 +32,7 @@ async def add(
     async with everyskill.connect(database_url) as database:
         added = await database.tenant(tenant).create(name or tenant, slug=slug)
     output.answer(added, [f"Tenant {added.id} added."])
-    output.say(f"Add its people with: everyskill users add USER --tenant {added.id}")
+    output.say(f"Add its people with: {follow_up('users add USER', tenant=added.id, database_url=database_url)}")
 
 
 @group.command("list")
