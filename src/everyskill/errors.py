@@ -129,6 +129,15 @@ class TenantNotFound(NotFound):
 
 
 @dataclass(eq=False)
+class TenantInactive(EverySkillError):
+    """The tenant is there, but the operator has closed it."""
+
+    tenant_id: str
+    code = "tenant_inactive"
+    sentence = "The tenant {tenant_id!r} is not active."
+
+
+@dataclass(eq=False)
 class UserNotFound(NotFound):
     user_id: str
     code = "user_not_found"
@@ -151,6 +160,15 @@ class VersionNotFound(NotFound):
     version: str | int
     code = "version_not_found"
     sentence = "There is no version {version!r} of a skill in this tenant."
+
+
+@dataclass(eq=False)
+class ViewNotFound(NotFound):
+    """The user never viewed the skill, whatever the reason."""
+
+    skill_id: str
+    code = "view_not_found"
+    sentence = "You have no view of a skill {skill_id!r}."
 
 
 class Conflict(EverySkillError):

@@ -11,7 +11,7 @@ import asyncpg
 from everyskill import services
 from everyskill.database import directory
 from everyskill.database.embedded import EmbeddedServer, directory_of, is_embedded
-from everyskill.database.pool import check_revision, connect_once, open_pool
+from everyskill.database.pool import check_revision, check_serving, connect_once, open_pool, reaching
 from everyskill.database.scope import TenantScope
 from everyskill.errors import DatabaseNotMigrated, DatabaseUnreachable, InvalidSetting
 from everyskill.model.tenants import TenantInfo
@@ -45,12 +45,17 @@ class Tenant(TenantScope):
     restore_skill = services.restore_skill
     get_skill = services.get_skill
     list_skills = services.list_skills
+    read_skill = services.read_skill
+    list_versions = services.list_versions
+    compare_versions = services.compare_versions
     add_feedback = services.add_feedback
 
     create = services.create_tenant
     get = services.get_tenant
     add_user = services.add_user
+    admit_user = services.admit_user
     get_user = services.get_user
+    get_active_user = services.get_active_user
 
 
 class Database:
@@ -78,9 +83,18 @@ class Database:
 
     def tenant(self, tenant_id: str) -> Tenant:
         """The handle of a tenant. Asks the database nothing. Raises InvalidIdentifier."""
+        return Tenant(self._opened(), tenant_id)
+
+    async def check(self) -> None:
+        """Raises the DatabaseNotReady that says why tenants cannot be served just now, if there is a reason."""
+        with reaching():
+            async with self._opened().acquire() as connection:
+                await check_serving(connection)
+
+    def _opened(self) -> asyncpg.Pool:
         if self._pool is None:
             raise DatabaseUnreachable("it is not open: use `async with everyskill.connect(…) as database`")
-        return Tenant(self._pool, tenant_id)
+        return self._pool
 
 
 def connect(url: str | None = None) -> Database:

@@ -41,7 +41,7 @@ _LIST_FIELDS = (
     SkillVersions.version.label("published_version"),
     Skills.updated_at,
 )
-_VERSION_FIELDS = (
+VERSION_FIELDS = (
     SkillVersions.id,
     SkillVersions.skill_id,
     SkillVersions.version,
@@ -57,7 +57,7 @@ OF_SLUG = and_(Skills.tenant_id == TENANT, Skills.slug == parameter("slug"))
 
 FIND_SKILL = Statement(select(*SKILL_FIELDS).outerjoin(SkillVersions, PUBLISHES).where(OF_SLUG))
 FIND_VERSIONS = Statement(
-    select(*_VERSION_FIELDS)
+    select(*VERSION_FIELDS)
     .where(SkillVersions.tenant_id == TENANT, SkillVersions.skill_id == parameter("skill_id"))
     .order_by(SkillVersions.version.desc())
 )
@@ -105,7 +105,7 @@ async def find_skill(connection: TenantConnection, slug: str) -> Skill | None:
 
 async def find_versions(connection: TenantConnection, skill_id: str) -> list[SkillVersion]:
     """All versions of a skill, newest first."""
-    return [_version(row) for row in await connection.fetch(FIND_VERSIONS, skill_id=skill_id)]
+    return [version_of(row) for row in await connection.fetch(FIND_VERSIONS, skill_id=skill_id)]
 
 
 async def find_version_number(connection: TenantConnection, version_id: str) -> int | None:
@@ -133,6 +133,7 @@ async def list_skills(
     return [msgspec.convert(dict(row), SkillListItem) for row in rows]
 
 
-def _version(row: Record) -> SkillVersion:
+def version_of(row: Record) -> SkillVersion:
+    """A row of VERSION_FIELDS as a value."""
     values = {**row, "files": msgspec.json.decode(row["files"], type=tuple[SkillFile, ...])}
     return msgspec.convert(values, SkillVersion)

@@ -2,6 +2,7 @@
 
 from msgspec import convert
 from sqlalchemy import exists, insert, select
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from everyskill.database.scope import TenantConnection, refusing
 from everyskill.database.statements import TENANT, Statement, parameter
@@ -25,17 +26,16 @@ INSERT_TENANT = Statement(
 )
 FIND_USER = Statement(select(*_USER_FIELDS).where(Users.tenant_id == TENANT, Users.id == parameter("user_id")))
 HAS_USER = Statement(select(exists().where(Users.tenant_id == TENANT, Users.id == parameter("user_id"))))
-INSERT_USER = Statement(
-    insert(Users)
-    .values(
-        tenant_id=TENANT,
-        id=parameter("user_id"),
-        email=parameter("email"),
-        name=parameter("name"),
-        role=parameter("role"),
-    )
-    .returning(*_USER_FIELDS)
-)
+_NEW_USER = {
+    "tenant_id": TENANT,
+    "id": parameter("user_id"),
+    "email": parameter("email"),
+    "name": parameter("name"),
+    "role": parameter("role"),
+}
+INSERT_USER = Statement(insert(Users).values(_NEW_USER).returning(*_USER_FIELDS))
+# Without a target: whoever has the id or the address keeps it.
+INSERT_USER_IF_NEW = Statement(upsert(Users).values(_NEW_USER).on_conflict_do_nothing())
 
 
 async def find_tenant(connection: TenantConnection) -> TenantInfo | None:
@@ -75,3 +75,11 @@ async def insert_user(
     ):
         row = await connection.fetch_row(INSERT_USER, user_id=user_id, email=email, name=name, role=role.value)
     return convert(dict(row or {}), User)
+
+
+async def insert_user_if_new(
+    connection: TenantConnection, user_id: str, *, email: str | None, name: str | None, role: Role
+) -> None:
+    """Adds a user unless somebody has the id or the e-mail already. Raises TenantNotFound."""
+    with refusing(users_tenant_id_fkey=TenantNotFound(connection.tenant_id)):
+        await connection.fetch(INSERT_USER_IF_NEW, user_id=user_id, email=email, name=name, role=role.value)

@@ -1,6 +1,7 @@
 """Values and rules: frozen structs and pure functions. Imports nothing of ours but errors."""
 
 from everyskill.model.changes import ChangeItem, SkillState, VersionFacts, Visit, detect_changes, is_updated
+from everyskill.model.diffs import FileDiff, diff_versions
 from everyskill.model.feedback import FeedbackStatus, FeedbackType, Sentiment, SkillFeedback
 from everyskill.model.skills import (
     Outcome,
@@ -12,7 +13,9 @@ from everyskill.model.skills import (
     SkillListItem,
     SkillPage,
     SkillStatus,
+    SkillText,
     SkillVersion,
+    VersionSummary,
 )
 from everyskill.model.tenants import Role, TenantInfo, User
 from everyskill.model.views import NewUserSkillView, UserSkillView
@@ -22,6 +25,7 @@ __all__ = [
     "ChangeItem",
     "FeedbackStatus",
     "FeedbackType",
+    "FileDiff",
     "NewUserSkillView",
     "Outcome",
     "Publication",
@@ -36,14 +40,17 @@ __all__ = [
     "SkillPage",
     "SkillState",
     "SkillStatus",
+    "SkillText",
     "SkillVersion",
     "TenantInfo",
     "User",
     "UserSkillView",
     "VersionFacts",
+    "VersionSummary",
     "Visit",
     "WhatsNewItem",
     "WhatsNewPage",
     "detect_changes",
+    "diff_versions",
     "is_updated",
 ]

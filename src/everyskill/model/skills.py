@@ -134,6 +134,25 @@ class SkillVersion(Struct, frozen=True):
     created_at: datetime
 
 
+class VersionSummary(Struct, frozen=True):
+    """One line of a history: a version without its text."""
+
+    id: str
+    version: int
+    name: str
+    description: str
+    content_hash: str
+    created_by: str | None
+    created_at: datetime
+
+
+class SkillText(Struct, frozen=True):
+    """A skill and what it says now. `published` is None where it has no version yet."""
+
+    skill: Skill
+    published: SkillVersion | None
+
+
 class SkillDetail(Struct, frozen=True):
     """A skill with all its versions, newest first."""
 

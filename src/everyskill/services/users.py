@@ -1,8 +1,8 @@
 """Users: the people of a tenant."""
 
 from everyskill.database import tenants
-from everyskill.database.scope import TenantScope
-from everyskill.errors import InvalidChoice, UserNotFound
+from everyskill.database.scope import TenantConnection, TenantScope
+from everyskill.errors import InvalidChoice, TenantInactive, TenantNotFound, UserNotFound
 from everyskill.model.inputs import MAX_NAME_LENGTH, check_id, check_text
 from everyskill.model.tenants import Role, User
 
@@ -16,12 +16,7 @@ async def add_user(
     role: Role | str = Role.MEMBER,
 ) -> User:
     """Adds a person. Raises UserExists when the id or the e-mail is taken in this tenant, and TenantNotFound."""
-    check_id("user_id", user_id)
-    for field, value in (("email", email), ("name", name)):
-        if value is not None:
-            check_text(field, value, longest=MAX_NAME_LENGTH)
-    if role not in list(Role):
-        raise InvalidChoice("role", str(role), tuple(Role))
+    _check_person(user_id, email, name, role)
     async with tenant.writing() as connection:
         return await tenants.insert_user(connection, user_id, email=email, name=name, role=Role(role))
 
@@ -34,3 +29,60 @@ async def get_user(tenant: TenantScope, user_id: str) -> User:
     if user is None:
         raise UserNotFound(user_id)
     return user
+
+
+async def admit_user(
+    tenant: TenantScope,
+    user_id: str,
+    *,
+    email: str | None = None,
+    name: str | None = None,
+    role: Role | str = Role.MEMBER,
+) -> User:
+    """The person as this tenant knows them, added on first sight: for those whom an identity provider vouches for.
+
+    Who is known already stays as they are, and an e-mail that somebody else has is left out. Raises TenantNotFound,
+    TenantInactive, and what add_user raises for bad input.
+    """
+    _check_person(user_id, email, name, role)
+    async with tenant.reading() as connection:
+        await _require_active(connection)
+        known = await tenants.find_user(connection, user_id)
+    if known is not None:
+        return known
+    async with tenant.writing() as connection:
+        # Once more without the e-mail, in case that is what was taken.
+        for address in (email, None):
+            await tenants.insert_user_if_new(connection, user_id, email=address, name=name, role=Role(role))
+        added = await tenants.find_user(connection, user_id)
+    if added is None:
+        raise UserNotFound(user_id)
+    return added
+
+
+async def get_active_user(tenant: TenantScope, user_id: str) -> User:
+    """What is known of a person who may come in. Raises TenantNotFound, TenantInactive, UserNotFound."""
+    check_id("user_id", user_id)
+    async with tenant.reading() as connection:
+        await _require_active(connection)
+        user = await tenants.find_user(connection, user_id)
+    if user is None:
+        raise UserNotFound(user_id)
+    return user
+
+
+async def _require_active(connection: TenantConnection) -> None:
+    found = await tenants.find_tenant(connection)
+    if found is None:
+        raise TenantNotFound(connection.tenant_id)
+    if not found.is_active:
+        raise TenantInactive(found.id)
+
+
+def _check_person(user_id: str, email: str | None, name: str | None, role: Role | str) -> None:
+    check_id("user_id", user_id)
+    for field, value in (("email", email), ("name", name)):
+        if value is not None:
+            check_text(field, value, longest=MAX_NAME_LENGTH)
+    if role not in list(Role):
+        raise InvalidChoice("role", str(role), tuple(Role))

@@ -1,0 +1,121 @@
+"""What the API takes in and gives out beyond the values of the model."""
+
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from everyskill.errors import InvalidText
+from everyskill.model import FeedbackType, Sentiment, SkillFile, SkillFolder
+from everyskill.model.inputs import (
+    MAX_COMMENT_LENGTH,
+    MAX_DESCRIPTION_LENGTH,
+    MAX_ID_LENGTH,
+    MAX_IDS,
+    MAX_NAME_LENGTH,
+    MAX_VERSION,
+)
+from everyskill.model.skills import DEFAULT_CATEGORY, MAX_CONTENT_LENGTH, SKILL_FILE_NAME
+
+# Not blank, and without the one character that PostgreSQL's text cannot hold.
+_STORABLE = r"^[^\x00]*[^\x00\s][^\x00]*$"
+
+Version = Annotated[int, Meta(ge=1, le=MAX_VERSION)]
+Moment = Annotated[datetime, Meta(tz=True)]
+Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_LENGTH, pattern=r"^[^\x00]+$")]
+Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH, pattern=_STORABLE)]
+Description = Annotated[str, Meta(min_length=1, max_length=MAX_DESCRIPTION_LENGTH, pattern=_STORABLE)]
+Comment = Annotated[str, Meta(min_length=1, max_length=MAX_COMMENT_LENGTH, pattern=_STORABLE)]
+Content = Annotated[str, Meta(max_length=MAX_CONTENT_LENGTH, pattern=r"^[^\x00]*$")]
+Hash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+
+
+class ViewReport(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the page showed: the version, and the moment it was rendered. Both are clamped to what exists."""
+
+    version: Version | None = None
+    viewed_at: Moment | None = None
+
+
+class ViewLookup(Struct, frozen=True, forbid_unknown_fields=True):
+    """The skills that are asked about."""
+
+    skill_ids: Annotated[list[Id], Meta(max_length=MAX_IDS)]
+
+
+class SeenUpTo(Struct, frozen=True, forbid_unknown_fields=True):
+    """The `as_of` of the list that was seen."""
+
+    as_of: Moment
+
+
+class NewFeedback(Struct, frozen=True, forbid_unknown_fields=True):
+    """A comment, a sentiment, or both."""
+
+    comment: Comment | None = None
+    sentiment: Sentiment | None = None
+    feedback_type: FeedbackType = FeedbackType.COMMENT
+
+
+class OtherFile(Struct, frozen=True, forbid_unknown_fields=True):
+    """A file beside SKILL.md: its path within the folder, its size, and its SHA-256 in hex."""
+
+    path: Description
+    size: Annotated[int, Meta(ge=0, le=2**53)]
+    hash: Hash
+
+
+class SkillUpload(Struct, frozen=True, forbid_unknown_fields=True):
+    """A skill to publish: the whole SKILL.md, and what other files lie beside it."""
+
+    name: Name
+    description: Description
+    content: Content
+    category: Name = DEFAULT_CATEGORY
+    files: Annotated[list[OtherFile], Meta(max_length=MAX_IDS)] = []
+
+    def folder(self, slug: str) -> SkillFolder:
+        """The upload as a folder. Raises InvalidText for a path that is not one within it."""
+        facts = {"name": self.name, "description": self.description, "category": self.category}
+        alone = SkillFolder.from_content(slug, content=self.content, **facts)
+        others = tuple(SkillFile(_within(file.path), file.size, file.hash) for file in self.files)
+        files = (*alone.files, *others)
+        if len({file.path for file in files}) < len(files):
+            raise InvalidText("files", f"must name each path once, and not {SKILL_FILE_NAME}")
+        return SkillFolder(slug=slug, content=self.content, files=files, **facts)
+
+
+class ViewState(Struct, frozen=True):
+    """A view of yours, and whether the skill was updated since."""
+
+    skill_id: str
+    last_viewed_at: datetime
+    last_viewed_version: int | None
+    view_count: int
+    is_updated: bool
+
+
+class Count(Struct, frozen=True):
+    """A number of things."""
+
+    count: int
+
+
+class Moved(Struct, frozen=True):
+    """How many skills lost their badge."""
+
+    moved: int
+
+
+class VersionNumber(Struct, frozen=True):
+    """1, 2, 3 … of its skill."""
+
+    number: int
+
+
+def _within(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    if path.startswith("/") or "\\" in path or ".." in parts or str(PurePosixPath(path)) != path:
+        raise InvalidText("file path", "must lie within the folder, with forward slashes and without dots")
+    return path

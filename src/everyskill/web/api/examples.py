@@ -1,0 +1,96 @@
+"""The values that the OpenAPI document shows as examples."""
+
+from datetime import UTC, datetime
+
+from everyskill.model import (
+    ChangeItem,
+    FeedbackStatus,
+    FeedbackType,
+    FileDiff,
+    Outcome,
+    Publication,
+    Sentiment,
+    Skill,
+    SkillFeedback,
+    SkillFile,
+    SkillListItem,
+    SkillPage,
+    SkillStatus,
+    SkillText,
+    SkillVersion,
+    UserSkillView,
+    VersionSummary,
+    Visit,
+    WhatsNewItem,
+    WhatsNewPage,
+)
+from everyskill.web.api.bodies import ViewState
+
+_SKILL_ID = "0b7e1f0c-5a5e-4a51-9d0e-3f0c9a8a2f11"
+_VERSION_ID = "6d1c0a52-9f35-4a0e-8f57-0d9a1c3b7e20"
+_HASH = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+_THEN = datetime(2026, 11, 2, 8, 15, tzinfo=UTC)
+_NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
+_ABOUT = "Reviews a change for correctness and risk."
+
+VIEW = UserSkillView("b1946ac9", "acme", "ann", _SKILL_ID, _THEN, 2, 7)
+VIEW_STATES = {_SKILL_ID: ViewState(_SKILL_ID, _THEN, 2, 7, is_updated=True)}
+CHANGES = [
+    ChangeItem("version_bump", "New version published", "v2 → v4"),
+    ChangeItem("new_feedback", "3 new feedback items"),
+]
+VISIT = Visit(VIEW, CHANGES, 4, _NOW)
+FEED = WhatsNewPage(
+    [WhatsNewItem(_SKILL_ID, "Code review", "code-review", "engineering", _NOW, _THEN, 7)], "WyIyMDI2…", _NOW
+)
+SKILL = Skill(
+    id=_SKILL_ID,
+    name="Code review",
+    slug="code-review",
+    description=_ABOUT,
+    category="engineering",
+    status=SkillStatus.PUBLISHED,
+    published_version_id=_VERSION_ID,
+    published_version=4,
+    author_id="ann",
+    created_at=_THEN,
+    updated_at=_NOW,
+)
+SKILLS = SkillPage(
+    [
+        SkillListItem(
+            _SKILL_ID, "Code review", "code-review", _ABOUT, "engineering", SkillStatus.PUBLISHED, 4, _NOW, True
+        )
+    ],
+    None,
+)
+VERSION = SkillVersion(
+    id=_VERSION_ID,
+    skill_id=_SKILL_ID,
+    version=4,
+    name="Code review",
+    description=_ABOUT,
+    content="# Code review\n",
+    content_hash=_HASH,
+    files=(SkillFile("SKILL.md", 14, _HASH),),
+    created_by="ann",
+    created_at=_NOW,
+)
+SKILL_TEXT = SkillText(SKILL, VERSION)
+VERSIONS = [VersionSummary(_VERSION_ID, 4, "Code review", _ABOUT, _HASH, "ann", _NOW)]
+DIFF = [
+    FileDiff("SKILL.md", "changed", [("hunk", "@@ -1 +1 @@"), ("removed", "# Review"), ("added", "# Code review")]),
+    FileDiff("checklist.md", "added"),
+]
+FEEDBACK = SkillFeedback(
+    id="c2f1",
+    skill_id=_SKILL_ID,
+    skill_version_id=_VERSION_ID,
+    user_id="ann",
+    feedback_type=FeedbackType.IDEA,
+    sentiment=Sentiment.POSITIVE,
+    comment="Could it also look at the tests?",
+    status=FeedbackStatus.OPEN,
+    created_at=_NOW,
+)
+PUBLICATION = Publication(_SKILL_ID, "code-review", 4, Outcome.UPDATED, SkillStatus.PUBLISHED)

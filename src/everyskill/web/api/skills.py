@@ -1,0 +1,115 @@
+"""Skills: browse, read, compare and publish them, and say what you think of one."""
+
+from datetime import datetime
+from typing import Annotated
+
+from litestar import Router, get, post, put
+from litestar.params import Parameter
+
+from everyskill.errors import VersionNotFound
+from everyskill.handles import Tenant
+from everyskill.model import FileDiff, Publication, Role, SkillFeedback, SkillPage, SkillText, VersionSummary
+from everyskill.services.skills import DEFAULT_PAGE
+from everyskill.web.api import examples
+from everyskill.web.api.bodies import Count, NewFeedback, SkillUpload, VersionNumber
+from everyskill.web.api.documents import (
+    READS_BODY,
+    Category,
+    Cursor,
+    Limit,
+    Number,
+    SkillId,
+    SkillName,
+    Text,
+    VersionId,
+    answers,
+    fetched,
+)
+from everyskill.web.authentication import require_role
+from everyskill.web.identity import Identity
+
+From = Annotated[int, Parameter(query="from", description="The number of the older version.", schema_extra=Number)]
+To = Annotated[int, Parameter(query="to", description="The number of the newer version.", schema_extra=Number)]
+Since = Annotated[datetime, Parameter(description="Counted is what came strictly after this moment.")]
+
+
+@get("/skills", responses=fetched(SkillPage, examples.SKILLS))
+async def list_skills(
+    tenant: Tenant,
+    identity: Identity,
+    *,
+    category: Category = None,
+    text: Text = None,
+    limit: Limit = DEFAULT_PAGE,
+    cursor: Cursor = None,
+) -> SkillPage:
+    """A page of the catalog by slug, with your Updated badges. Listing is not looking: it records nothing."""
+    return await tenant.list_skills(identity.user_id, category=category, text=text, limit=limit, cursor=cursor)
+
+
+@get("/skills/{skill:str}", responses=fetched(SkillText, examples.SKILL_TEXT, 404))
+async def read_skill(tenant: Tenant, skill: SkillName) -> SkillText:
+    """A skill and the text of its published version. Records nothing."""
+    return await tenant.read_skill(skill)
+
+
+@get("/skills/{skill:str}/versions", responses=fetched(list[VersionSummary], examples.VERSIONS, 404))
+async def list_versions(tenant: Tenant, skill: SkillName) -> list[VersionSummary]:
+    """The versions of a skill, newest first, without their texts."""
+    return await tenant.list_versions(skill)
+
+
+@get("/skills/{skill:str}/diff", responses=fetched(list[FileDiff], examples.DIFF, 404))
+async def compare_versions(tenant: Tenant, skill: SkillName, old: From, new: To) -> list[FileDiff]:
+    """How two versions differ: SKILL.md line by line, the other files by name."""
+    return await tenant.compare_versions(skill, old, new)
+
+
+@get("/skill-versions/{version_id:str}/number", responses=fetched(VersionNumber, VersionNumber(4), 404))
+async def get_version_number(tenant: Tenant, version_id: VersionId) -> VersionNumber:
+    """The number of a version of which you have the id."""
+    number = await tenant.get_version_number(version_id)
+    if number is None:
+        raise VersionNotFound(version_id)
+    return VersionNumber(number)
+
+
+@get("/skills/{skill_id:str}/feedback-count", responses=fetched(Count, Count(3)))
+async def count_feedback(tenant: Tenant, skill_id: SkillId, since: Since) -> Count:
+    """How much feedback came since a moment."""
+    return Count(await tenant.count_feedback_since(skill_id, since))
+
+
+@post("/skills/{skill_id:str}/feedback", responses=answers(201, SkillFeedback, examples.FEEDBACK, 404, *READS_BODY))
+async def add_feedback(tenant: Tenant, identity: Identity, skill_id: SkillId, data: NewFeedback) -> SkillFeedback:
+    """Say what you think of the published version: a comment, a sentiment, or both."""
+    return await tenant.add_feedback(
+        skill_id,
+        user_id=identity.user_id,
+        comment=data.comment,
+        sentiment=data.sentiment,
+        feedback_type=data.feedback_type,
+    )
+
+
+@put("/skills/{skill:str}", responses=answers(200, Publication, examples.PUBLICATION, *READS_BODY))
+async def publish_skill(tenant: Tenant, identity: Identity, skill: SkillName, data: SkillUpload) -> Publication:
+    """Publish a skill under this slug, or its next version; nothing happens where nothing changed. Admins only."""
+    require_role(identity, Role.ADMIN)
+    return await tenant.publish_skill(data.folder(skill), author_id=identity.user_id)
+
+
+router = Router(
+    "/",
+    route_handlers=[
+        list_skills,
+        read_skill,
+        list_versions,
+        compare_versions,
+        get_version_number,
+        count_feedback,
+        add_feedback,
+        publish_skill,
+    ],
+    tags=["Skills"],
+)

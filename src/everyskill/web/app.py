@@ -1,0 +1,76 @@
+"""Puts the HTTP service together."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.plugins.prometheus import PrometheusConfig, PrometheusController
+
+from everyskill.handles import Database
+from everyskill.web import api, health
+from everyskill.web.admission import with_admission
+from everyskill.web.authentication import provide_identity, provide_tenant
+from everyskill.web.keys import keys_of
+from everyskill.web.logs import with_request_log
+from everyskill.web.members import Members
+from everyskill.web.problems import answer_problem
+from everyskill.web.settings import WebSettings
+
+
+def create_app(database: Database, settings: WebSettings) -> Litestar:
+    """The ASGI app on an open database."""
+    app = Litestar(
+        route_handlers=[*api.routers, health.router, PrometheusController],
+        dependencies={"identity": Provide(provide_identity), "tenant": Provide(provide_tenant)},
+        exception_handlers={Exception: answer_problem},
+        middleware=[_metrics().middleware],
+        openapi_config=_openapi(),
+        request_max_body_size=settings.body_limit,
+        state=_state(database, settings),
+        logging_config=None,
+        debug=False,
+        pdb_on_exception=False,
+    )
+    # Around the router, and so also around requests that find no route.
+    app.asgi_handler = with_request_log(with_admission(app.asgi_handler, limit=settings.busy_limit))
+    return app
+
+
+def _state(database: Database, settings: WebSettings) -> State:
+    return State(
+        {
+            "database": database,
+            "settings": settings,
+            "token_keys": keys_of(settings),
+            "members": Members(database),
+        }
+    )
+
+
+def _metrics() -> PrometheusConfig:
+    # Routes, not paths: what is asked for would tell of tenants and users, and have no end.
+    return PrometheusConfig(app_name="everyskill", prefix="everyskill", group_path=True, exclude=["^/metrics$"])
+
+
+def _openapi() -> OpenAPIConfig:
+    bearer = SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")
+    return OpenAPIConfig(
+        title="EverySkill",
+        version=_version(),
+        description="Tells each person what changed in a catalog of AI skills since they last looked.",
+        use_handler_docstrings=True,
+        components=Components(security_schemes={"bearer": bearer}),
+        # JSON alone: the pages that could show it would fetch scripts from elsewhere.
+        render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],
+    )
+
+
+def _version() -> str:
+    try:
+        return version("everyskill")
+    except PackageNotFoundError:
+        return "0"

@@ -1,0 +1,96 @@
+"""Decides who is asking, from a bearer token or a session's cookie and from nothing else."""
+
+from typing import Any
+
+from litestar import Request
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from everyskill.errors import TenantInactive, TenantNotFound, UserNotFound
+from everyskill.handles import Database, Tenant
+from everyskill.web.identity import Identity
+from everyskill.web.keys import Keys
+from everyskill.web.members import Members
+from everyskill.web.refusals import InvalidToken, NotAllowed, NotJson, NotSignedIn
+from everyskill.web.sessions import SAFE_METHODS, Session, check_csrf, read_session
+from everyskill.web.tokens import read_token
+
+_SCHEME = "bearer"
+_JSON = "application/json"
+
+AnyRequest = Request[Any, Any, Any]
+
+
+async def provide_identity(request: AnyRequest) -> Identity:
+    """Who is asking. Raises NotSignedIn, InvalidToken, CsrfFailed or KeysUnavailable."""
+    if "user" not in request.scope:
+        request.scope["user"] = await _identify(request)
+    identity: Identity = request.scope["user"]
+    return identity
+
+
+async def provide_tenant(request: AnyRequest, identity: Identity) -> Tenant:
+    """The tenant of who is asking."""
+    database: Database = request.app.state.database
+    return database.tenant(identity.tenant_id)
+
+
+async def require_identity(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """A guard: nothing of a body is read for somebody unknown."""
+    await provide_identity(_as_request(connection))
+
+
+def require_json(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """A guard: a body must say that it is JSON. Raises NotJson."""
+    request = _as_request(connection)
+    has_body = request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+    if request.method not in SAFE_METHODS and has_body and request.content_type[0] != _JSON:
+        raise NotJson
+
+
+def require_role(identity: Identity, role: str) -> None:
+    """Raises NotAllowed for somebody of another role."""
+    if identity.role != role:
+        raise NotAllowed(role)
+
+
+async def _identify(request: AnyRequest) -> Identity:
+    header = request.headers.get("Authorization")
+    if header is not None:
+        return await _by_token(request, header)
+    session = read_session(request)
+    if session is None:
+        raise NotSignedIn
+    await check_csrf(request, session)
+    return await _by_session(request, session)
+
+
+async def _by_token(request: AnyRequest, header: str) -> Identity:
+    scheme, _, token = header.partition(" ")
+    keys: Keys | None = request.app.state.token_keys
+    if scheme.lower() != _SCHEME or keys is None:
+        raise InvalidToken
+    bearer = await read_token(token.strip(), request.app.state.settings, keys)
+    members: Members = request.app.state.members
+    try:
+        user = await members.admit(
+            bearer.tenant_id, bearer.user_id, email=bearer.email, name=bearer.name, role=bearer.role
+        )
+    except (TenantNotFound, TenantInactive) as error:
+        raise InvalidToken from error
+    return Identity(bearer.tenant_id, user.id, bearer.role or user.role, bearer.name or user.name)
+
+
+async def _by_session(request: AnyRequest, session: Session) -> Identity:
+    members: Members = request.app.state.members
+    try:
+        user = await members.find(session.tenant_id, session.user_id)
+    except (TenantNotFound, TenantInactive, UserNotFound) as error:
+        raise NotSignedIn from error
+    return Identity(session.tenant_id, user.id, user.role, session.name or user.name)
+
+
+def _as_request(connection: ASGIConnection[Any, Any, Any, Any]) -> AnyRequest:
+    # Routes of ours speak HTTP only, and there a guard gets the request.
+    assert isinstance(connection, Request)  # noqa: S101
+    return connection

@@ -1,0 +1,41 @@
+"""Whether this process lives, and whether it could serve."""
+
+from typing import Any
+
+from litestar import Request, Response, Router, get
+from msgspec import Struct
+
+from everyskill.errors import DatabaseNotReady
+from everyskill.handles import Database
+from everyskill.web.problems import PROBLEM_JSON, RETRY_SECONDS, STATUSES, make_problem
+
+
+class Health(Struct, frozen=True):
+    """All is well."""
+
+    status: str = "ok"
+
+
+@get("/live")
+async def is_alive() -> Health:
+    """Whether the process answers. Asks the database nothing."""
+    return Health()
+
+
+@get("/ready")
+async def is_ready(request: Request[Any, Any, Any]) -> Response[Any]:
+    """Whether the database is there, at the right revision, and reached as a role that cannot see too much."""
+    database: Database = request.app.state.database
+    try:
+        await database.check()
+    except DatabaseNotReady as error:
+        status = STATUSES[DatabaseNotReady]
+        problem = make_problem(status, error.code, str(error))
+        headers = {"Retry-After": str(RETRY_SECONDS)}
+        return Response(problem, status_code=status, media_type=PROBLEM_JSON, headers=headers)
+    return Response(Health())
+
+
+router = Router(
+    "/health", route_handlers=[is_alive, is_ready], response_headers={"Cache-Control": "no-store"}, tags=["Health"]
+)

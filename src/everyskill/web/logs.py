@@ -1,0 +1,92 @@
+"""Writes one JSON line a request, each with an id that the client may choose and always gets back."""
+
+import logging
+import re
+import sys
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import structlog
+from litestar.datastructures import Headers, MutableScopeHeaders
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+REQUEST_ID = "X-Request-ID"
+_GOOD_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_QUIET = frozenset({"/health/live", "/health/ready", "/metrics"})
+
+_log = structlog.get_logger("everyskill.web")
+
+
+def configure_logs() -> None:
+    """Sends everything, the server's own words included, to stderr as JSON."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    render = structlog.processors.JSONRenderer(serializer=_to_json)
+    structlog.configure(
+        processors=[*shared, render],
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=render, foreign_pre_chain=shared))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+
+
+def with_request_log(app: ASGIApp) -> ASGIApp:
+    """The app, with an id and a line for each of its requests."""
+
+    async def logged(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        status = [500]
+        started = perf_counter()
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await app(scope, receive, _noting(send, request_id, status))
+            finally:
+                _write(scope, status[0], perf_counter() - started)
+
+    return logged
+
+
+def _noting(send: Send, request_id: str, status: list[int]) -> Callable[[Message], Any]:
+    async def noting(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            status[0] = message["status"]
+            MutableScopeHeaders.from_message(message)[REQUEST_ID] = request_id
+        await send(message)
+
+    return noting
+
+
+def _request_id(scope: Scope) -> str:
+    given = Headers.from_scope(scope).get(REQUEST_ID, "")
+    return given if _GOOD_ID.fullmatch(given) else uuid4().hex
+
+
+def _write(scope: Any, status: int, seconds: float) -> None:
+    if scope["path"] in _QUIET and status < 400:  # noqa: PLR2004 - an answer without fault
+        return
+    identity = scope.get("user")
+    _log.info(
+        "request",
+        method=scope["method"],
+        path=scope["path"],
+        status=status,
+        milliseconds=round(seconds * 1000, 1),
+        tenant_id=getattr(identity, "tenant_id", None),
+    )
+
+
+def _to_json(event: Any, **_: Any) -> str:
+    return msgspec.json.encode(event, enc_hook=repr).decode()

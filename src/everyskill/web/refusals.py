@@ -1,0 +1,62 @@
+"""Why a request is turned away before it reaches the catalog."""
+
+from dataclasses import dataclass
+
+from everyskill.errors import EverySkillError
+
+
+class Refusal(EverySkillError):
+    """The request itself is at fault, not what it asks for."""
+
+    code = "refused"
+
+
+class NotSignedIn(Refusal):
+    """Neither a bearer token nor a session came along."""
+
+    code = "not_signed_in"
+    sentence = "Sign in, or send a bearer token."
+
+
+class InvalidToken(Refusal):
+    """A token that does not let anybody in. It says no more, so that nobody learns which tenants exist."""
+
+    code = "invalid_token"
+    sentence = "This token is not valid here."
+
+
+class CsrfFailed(Refusal):
+    """A write with a session's cookie but without the session's token: another site may have sent it."""
+
+    code = "csrf_failed"
+    sentence = "This form is out of date. Load the page again and repeat what you did."
+
+
+@dataclass(eq=False)
+class NotAllowed(Refusal):
+    """Known, but not entitled."""
+
+    needed: str
+    code = "not_allowed"
+    sentence = "Only a user with the role {needed} may do this."
+
+
+class NotJson(Refusal):
+    """A body of another media type than the API reads."""
+
+    code = "unsupported_media_type"
+    sentence = "Send the body as application/json."
+
+
+class TooBusy(Refusal):
+    """More requests are under way than this process takes on."""
+
+    code = "too_busy"
+    sentence = "The service is busy. Try again in a moment."
+
+
+class KeysUnavailable(Refusal):
+    """The identity provider's keys cannot be fetched, so no token can be judged."""
+
+    code = "keys_unavailable"
+    sentence = "Tokens cannot be verified at the moment. Try again later."

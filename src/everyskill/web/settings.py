@@ -1,0 +1,106 @@
+"""What the environment says of the HTTP service, as one typed object that is consistent once it exists."""
+
+import os
+from collections.abc import Mapping
+from ipaddress import ip_address
+from secrets import token_urlsafe
+from typing import Annotated
+
+from msgspec import Meta, Struct, ValidationError, convert, field
+
+from everyskill.errors import InvalidSetting
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8080
+SHORTEST_SECRET = 32
+
+_SYMMETRIC = ("HS256", "HS384", "HS512")
+_ASYMMETRIC = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+Count = Annotated[int, Meta(ge=1)]
+
+
+class WebSettings(Struct, frozen=True, kw_only=True):
+    """Each field is the environment variable EVERYSKILL_<FIELD>.
+
+    `jwt_secret` or `jwks_url` says what bearer tokens are signed with, `jwt_algorithms` (comma-separated) by which
+    algorithms, `jwt_issuer` and `jwt_audience` what they must say; the claims name who is asking.
+    `session_secret` signs the cookies of the pages; unset, sessions end with the process.
+    `demo_sign_in` lets anybody in as a demo user, on loopback only.
+    `body_limit` is in bytes. `busy_limit` is how many requests may be under way before more are sent away.
+    """
+
+    host: str = DEFAULT_HOST
+    port: Port = DEFAULT_PORT
+    jwt_secret: str | None = None
+    jwks_url: str | None = None
+    jwt_algorithms: str | None = None
+    jwt_issuer: str | None = None
+    jwt_audience: str | None = None
+    tenant_claim: str = "tenant"
+    role_claim: str = "role"
+    name_claim: str = "name"
+    email_claim: str = "email"
+    session_secret: str = field(default_factory=lambda: token_urlsafe(SHORTEST_SECRET))
+    demo_sign_in: bool = False
+    body_limit: Count = 4 * 1024 * 1024
+    busy_limit: Count = 500
+
+    def __post_init__(self) -> None:
+        """Raises InvalidSetting where fields contradict each other or are too weak."""
+        if self.demo_sign_in and not is_loopback(self.host):
+            raise InvalidSetting("EVERYSKILL_DEMO_SIGN_IN", f"only works on loopback, not on {self.host}")
+        if self.jwt_secret and self.jwks_url:
+            raise InvalidSetting("EVERYSKILL_JWKS_URL", "cannot stand beside EVERYSKILL_JWT_SECRET")
+        if self.jwks_url and not self.jwks_url.startswith(("https://", "http://")):
+            raise InvalidSetting("EVERYSKILL_JWKS_URL", "must begin with https:// or http://")
+        _check_secret("EVERYSKILL_JWT_SECRET", self.jwt_secret)
+        _check_secret("EVERYSKILL_SESSION_SECRET", self.session_secret)
+        if self.takes_tokens:
+            self._check_tokens()
+
+    @property
+    def takes_tokens(self) -> bool:
+        """Whether there is a key that could verify a bearer token."""
+        return bool(self.jwt_secret or self.jwks_url)
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """The algorithms a token may be signed by: all symmetric or none."""
+        if self.jwt_algorithms is None:
+            return _SYMMETRIC[:1] if self.jwt_secret else _ASYMMETRIC[:1]
+        return tuple(name.strip() for name in self.jwt_algorithms.split(","))
+
+    def _check_tokens(self) -> None:
+        for name, value in (("JWT_ISSUER", self.jwt_issuer), ("JWT_AUDIENCE", self.jwt_audience)):
+            if not value:
+                raise InvalidSetting(f"EVERYSKILL_{name}", "must be set where bearer tokens are taken")
+        allowed = _SYMMETRIC if self.jwt_secret else _ASYMMETRIC
+        if not set(self.algorithms) <= set(allowed):
+            raise InvalidSetting("EVERYSKILL_JWT_ALGORITHMS", f"must be among {', '.join(allowed)} with this key")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ, **chosen: object) -> "WebSettings":
+        """Reads the settings; what is `chosen` and not None goes first. Raises InvalidSetting."""
+        names = {name: f"EVERYSKILL_{name.upper()}" for name in cls.__struct_fields__}
+        given: dict[str, object] = {name: environment[key] for name, key in names.items() if environment.get(key)}
+        given |= {name: value for name, value in chosen.items() if value is not None}
+        try:
+            return convert(given, cls, strict=False)
+        except ValidationError as error:
+            reason, _, path = str(error).partition(" - at `$.")
+            raise InvalidSetting(names.get(path.rstrip("`"), "EVERYSKILL_…"), reason) from error
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
+    try:
+        return host == "localhost" or ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_secret(name: str, value: str | None) -> None:
+    if value is not None and len(value.encode()) < SHORTEST_SECRET:
+        raise InvalidSetting(name, f"must be at least {SHORTEST_SECRET} bytes long")
