@@ -12,13 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx
 import pytest
 from fasteners import InterProcessLock
+from litestar import Litestar
 
 import everyskill
 from everyskill.database.embedded import EmbeddedServer
 from everyskill.handles import Database, Tenant
 from everyskill.migrations import upgrade
+from everyskill.web.app import create_app
+from tests.callers import SETTINGS, bearer, client_of
 
 VERSIONS = [18, 16]
 TEMPLATE = "everyskill_template"
@@ -88,6 +92,13 @@ async def _prepare(server: EmbeddedServer) -> None:
         await admin.execute(f"ALTER DATABASE {TEMPLATE}_making RENAME TO {TEMPLATE}")
     finally:
         await admin.close()
+
+
+@pytest.fixture
+def newest_server(request: pytest.FixtureRequest) -> None:
+    """What speaks to no server itself is tested on one version."""
+    if request.node.callspec.params["server"] != VERSIONS[0]:
+        pytest.skip("tested on the newest server")
 
 
 @contextlib.asynccontextmanager
@@ -166,6 +177,26 @@ async def settle(database: Database, tenant_id: str) -> Tenant:
     for user_id in ("ann", "bob"):
         await tenant.add_user(user_id)
     return tenant
+
+
+@pytest.fixture
+def app(newest_server: None, database: Database, acme: Tenant) -> Litestar:
+    """The HTTP service on a database with the tenant acme."""
+    return create_app(database, SETTINGS)
+
+
+@pytest.fixture
+async def ann(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
+    """A client that sends the token of ann of acme."""
+    async with client_of(app, bearer()) as client:
+        yield client
+
+
+@pytest.fixture
+async def admin(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
+    """A client that sends the token of bob of acme, an admin."""
+    async with client_of(app, bearer("bob", role="admin")) as client:
+        yield client
 
 
 @pytest.fixture

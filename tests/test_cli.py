@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 
 from everyskill.cli.app import app
 from everyskill.handles import Tenant
-from tests.conftest import VERSIONS, Clone, cloned
+from tests.conftest import Clone, cloned
 from tests.staging import is_badged, publish
 from tests.test_importer import BROKEN, write_skill
 
@@ -88,13 +88,6 @@ def outside() -> Shell:
 
 
 @pytest.fixture
-def newest_server(request: pytest.FixtureRequest) -> None:
-    """The command line speaks to no server itself: one version will do."""
-    if request.node.callspec.params["server"] != VERSIONS[0]:
-        pytest.skip("tested on the newest server")
-
-
-@pytest.fixture
 def shell(newest_server: None, clone: Clone, outside: Shell) -> Shell:
     """A shell at a migrated database, as ann of acme."""
     return outside.with_variables(
@@ -126,7 +119,7 @@ async def test_up_tells_what_was_edited_since_the_last_up_until_it_is_viewed(
     write_skill(skills_folder, "writing/notes")
     write_skill(skills_folder, "writing/mail")
     here = outside.with_variables(EVERYSKILL_DATABASE_URL=embedded_url)
-    up = ("up", str(skills_folder))
+    up = ("up", str(skills_folder), "--no-serve")
 
     first = await here.succeed(*up)
     assert row_of("notes", first.out).endswith("New")
@@ -149,14 +142,14 @@ async def test_up_tells_what_was_edited_since_the_last_up_until_it_is_viewed(
 
 async def test_up_leaves_no_server_behind(outside: Shell, embedded_url: str, skills_folder: Path) -> None:
     write_skill(skills_folder, "notes")
-    await outside.succeed("up", str(skills_folder), "--database-url", embedded_url)
+    await outside.succeed("up", str(skills_folder), "--no-serve", "--database-url", embedded_url)
     data = Path(embedded_url.removeprefix("embedded://"))
     assert (data / "PG_VERSION").exists()
     assert not (data / "postmaster.pid").exists()
 
 
 async def test_up_without_a_folder_imports_the_examples(shell: Shell, acme: Tenant) -> None:
-    document = (await shell.succeed("up", "--json")).document
+    document = (await shell.succeed("up", "--no-serve", "--json")).document
     assert len(document["import"]["added"]) >= 8
     assert document["new"] == [skill["slug"] for skill in document["skills"]]
     assert document["whats_new"]["items"] == []
@@ -164,7 +157,7 @@ async def test_up_without_a_folder_imports_the_examples(shell: Shell, acme: Tena
 
 async def test_up_adds_the_tenant_and_the_user_it_is_for(shell: Shell, skills_folder: Path) -> None:
     write_skill(skills_folder, "notes")
-    await shell.succeed("up", str(skills_folder), "--tenant", "initech", "--as", "peter")
+    await shell.succeed("up", str(skills_folder), "--no-serve", "--tenant", "initech", "--as", "peter")
     listed = await shell.succeed("skills", "list", "--json", "--tenant", "initech", "--as", "peter")
     assert [skill["slug"] for skill in listed.document] == ["notes"]
 
@@ -174,7 +167,7 @@ async def test_up_takes_no_badge_from_a_skill_looked_at_before(shell: Shell, acm
     await acme.visit_skill("ann", skill.skill_id)
     write_skill(skills_folder, "notes")
 
-    document = (await shell.succeed("up", str(skills_folder), "--json")).document
+    document = (await shell.succeed("up", str(skills_folder), "--no-serve", "--json")).document
 
     assert [item["skill_slug"] for item in document["whats_new"]["items"]] == ["notes"]
     assert await is_badged(acme, "ann", skill.skill_id)

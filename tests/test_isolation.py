@@ -233,6 +233,13 @@ async def defence(
 
 Ask = Callable[[Tenant, dict[str, str]], Awaitable[Any]]
 
+
+async def admitted(tenant: Tenant, ids: dict[str, str]) -> tuple[Any, ...]:
+    """Who is added on first sight, but for the moment of it."""
+    user = await tenant.admit_user(ids["user"])
+    return user.id, user.email, user.name, user.role
+
+
 QUESTIONS: dict[str, Ask] = {
     "record_skill_view": lambda t, x: t.record_skill_view("ann", x["skill"], 1),
     "record_skill_view as": lambda t, x: t.record_skill_view(x["user"], x["skill"], 1),
@@ -246,10 +253,16 @@ QUESTIONS: dict[str, Ask] = {
     "visit_skill": lambda t, x: t.visit_skill("ann", x["skill"]),
     "add_feedback": lambda t, x: t.add_feedback(x["skill"], comment="hello"),
     "get_user": lambda t, x: t.get_user(x["user"]),
+    "get_active_user": lambda t, x: t.get_active_user(x["user"]),
+    "admit_user": admitted,
     "mark_all_seen": lambda t, x: t.mark_all_seen(x["user"], datetime.now(UTC)),
     "get_whats_new_for_user": lambda t, x: t.get_whats_new_for_user(x["user"]),
     "count_whats_new": lambda t, x: t.count_whats_new(x["user"]),
     "get_skill": lambda t, x: t.get_skill(x["slug"]),
+    "read_skill": lambda t, x: t.read_skill(x["slug"]),
+    "read_skill by id": lambda t, x: t.read_skill(x["skill"]),
+    "list_versions": lambda t, x: t.list_versions(x["skill"]),
+    "compare_versions": lambda t, x: t.compare_versions(x["skill"], 1, 1),
     "archive_skill": lambda t, x: t.archive_skill(x["slug"]),
     "restore_skill": lambda t, x: t.restore_skill(x["slug"]),
     "publish_skill by": lambda t, x: publish(t, "fresh", author_id=x["user"]),

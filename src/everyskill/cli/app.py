@@ -6,6 +6,7 @@ import typer
 
 from everyskill.cli import db, feedback, skills, tenants, users
 from everyskill.cli.groups import QuickGroup
+from everyskill.cli.serve import serve
 from everyskill.cli.up import up
 from everyskill.cli.views import changes, view
 from everyskill.cli.whats_new import mark_seen, whats_new
@@ -20,7 +21,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 fine, 1 an error of this program, 2 wrong usage, 3 the database is not ready.",
 )
 
-for single in (up, view, changes, whats_new, mark_seen):
+for single in (up, serve, view, changes, whats_new, mark_seen):
     app.command()(single)
 for group in (skills.group, feedback.group, users.group, tenants.group, db.group):
     app.add_typer(group)

@@ -28,7 +28,7 @@ from everyskill.cli.whats_new import Feed, read_feed
 from everyskill.errors import TenantNotFound, UserNotFound
 
 if TYPE_CHECKING:
-    from everyskill.handles import Tenant
+    from everyskill.handles import Database, Tenant
     from everyskill.model import SkillListItem
 
 _FEED_LENGTH = 10
@@ -68,18 +68,21 @@ async def up(
             show_default="our examples",
         ),
     ] = None,
+    *,
+    port: Annotated[int, typer.Option(help="Where to serve on 127.0.0.1; 0 takes any.")] = 8080,
+    no_serve: Annotated[bool, typer.Option("--no-serve", help="Stop after the catalog is printed.")] = False,
     tenant: TenantId = DEFAULT_TENANT,
     user: UserId = DEFAULT_USER,
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Import a folder of skills and show what changed for you.
+    """Import a folder of skills, show what changed for you, and serve the catalog until Ctrl-C.
 
     Starts the embedded PostgreSQL unless a database is named, adds the tenant and the user if they are missing,
     publishes what is new or changed in FOLDER, and prints the catalog with your Updated badges and What's New.
 
     A skill that you were never shown before counts as looked at from then on. Those you know keep their badge until
-    `everyskill view SLUG` or `everyskill mark-seen`.
+    `everyskill view SLUG` or `everyskill mark-seen`. With --json nothing is served.
     """
     from everyskill.skill_folders.importer import list_skill_folders
 
@@ -94,15 +97,31 @@ async def up(
         report = await import_folder(house, root)
         sight = await _look(house, user)
         await _record_first_looks(house, user, sight.new)
-    output.say(*report_lines(root, report), "")
-    output.answer({"import": report} | sight.document(), sight.lines())
-    output.say(
-        "",
-        *_next_steps(sight, root, tenant, user, database_url),
-        *advice_lines(report, tenant=tenant, database_url=database_url),
-    )
+        output.say(*report_lines(root, report), "")
+        output.answer({"import": report} | sight.document(), sight.lines())
+        output.say(
+            "",
+            *_next_steps(sight, root, tenant, user, database_url),
+            *advice_lines(report, tenant=tenant, database_url=database_url),
+        )
+        if not (no_serve or as_json):
+            await _serve(database, port, output)
     if report.failed:
         raise typer.Exit(FAILED)
+
+
+async def _serve(database: "Database", port: int, output: Output) -> None:
+    import logging
+
+    from everyskill.web.logs import configure_logs
+    from everyskill.web.server import serve
+    from everyskill.web.settings import WebSettings
+
+    settings = WebSettings.from_environment(host="127.0.0.1", port=port, demo_sign_in=True)
+    # Whoever types this reads the catalog, not a line of JSON for each click.
+    configure_logs(logging.WARNING)
+    ending = "Ctrl-C ends it."
+    await serve(database, settings, on_start=lambda address: output.say("", f"Serving on {address}  {ending}"))
 
 
 async def _settle(tenant: "Tenant", user_id: str) -> "Tenant":

@@ -1,4 +1,4 @@
-"""Keeps the line short: beyond a number of requests under way, the next one is sent away to come back."""
+"""Turns requests away at the door: with too long a head, or while too many others are under way."""
 
 from typing import Any
 
@@ -7,7 +7,10 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from everyskill.web.problems import answer_problem
-from everyskill.web.refusals import TooBusy
+from everyskill.web.refusals import HeadersTooLarge, Refusal, TooBusy
+
+# Address, headers and cookies together.
+MOST_HEAD_BYTES = 16 * 1024
 
 # Probes must get through, or a busy process is taken for a dead one.
 _ALWAYS = ("/health/", "/metrics")
@@ -19,13 +22,11 @@ def with_admission(app: ASGIApp, *, limit: int) -> ASGIApp:
 
     async def admitting(scope: Scope, receive: Receive, send: Send) -> None:
         nonlocal under_way
-        if scope["type"] != ScopeType.HTTP or scope["path"].startswith(_ALWAYS):
+        if scope["type"] != ScopeType.HTTP:
             await app(scope, receive, send)
             return
-        if under_way >= limit:
-            request: Request[Any, Any, Any] = Request(scope, receive, send)
-            response = answer_problem(request, TooBusy()).to_asgi_response(None, request)
-            await response(scope, receive, send)
+        if refusal := _refusal(scope, is_full=under_way >= limit):
+            await _refuse(refusal, scope, receive, send)
             return
         under_way += 1
         try:
@@ -34,3 +35,15 @@ def with_admission(app: ASGIApp, *, limit: int) -> ASGIApp:
             under_way -= 1
 
     return admitting
+
+
+def _refusal(scope: Scope, *, is_full: bool) -> Refusal | None:
+    headers = sum(len(name) + len(value) for name, value in scope["headers"])
+    if headers + len(scope["raw_path"]) + len(scope["query_string"]) > MOST_HEAD_BYTES:
+        return HeadersTooLarge()
+    return TooBusy() if is_full and not scope["path"].startswith(_ALWAYS) else None
+
+
+async def _refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
+    request: Request[Any, Any, Any] = Request(scope, receive, send)
+    await answer_problem(request, refusal).to_asgi_response(None, request)(scope, receive, send)

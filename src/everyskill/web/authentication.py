@@ -4,6 +4,7 @@ from typing import Any
 
 from litestar import Request
 from litestar.connection import ASGIConnection
+from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler
 
 from everyskill.errors import TenantInactive, TenantNotFound, UserNotFound
@@ -20,6 +21,10 @@ _JSON = "application/json"
 
 AnyRequest = Request[Any, Any, Any]
 
+# What a handler declares to get who is asking, and their tenant.
+Asker = NamedDependency[Identity]
+House = NamedDependency[Tenant]
+
 
 async def provide_identity(request: AnyRequest) -> Identity:
     """Who is asking. Raises NotSignedIn, InvalidToken, CsrfFailed or KeysUnavailable."""
@@ -29,7 +34,7 @@ async def provide_identity(request: AnyRequest) -> Identity:
     return identity
 
 
-async def provide_tenant(request: AnyRequest, identity: Identity) -> Tenant:
+async def provide_tenant(request: AnyRequest, identity: Asker) -> Tenant:
     """The tenant of who is asking."""
     database: Database = request.app.state.database
     return database.tenant(identity.tenant_id)

@@ -21,8 +21,8 @@ _QUIET = frozenset({"/health/live", "/health/ready", "/metrics"})
 _log = structlog.get_logger("everyskill.web")
 
 
-def configure_logs() -> None:
-    """Sends everything, the server's own words included, to stderr as JSON."""
+def configure_logs(level: int = logging.INFO) -> None:
+    """Sends everything from this level up, the server's own words included, to stderr as JSON."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -32,12 +32,13 @@ def configure_logs() -> None:
     render = structlog.processors.JSONRenderer(serializer=_to_json)
     structlog.configure(
         processors=[*shared, render],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=render, foreign_pre_chain=shared))
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.basicConfig(level=level, handlers=[handler], force=True)
 
 
 def with_request_log(app: ASGIApp) -> ASGIApp:

@@ -28,10 +28,12 @@ STATUSES: dict[type[Exception], HTTPStatus] = {
     refusals.CsrfFailed: HTTPStatus.FORBIDDEN,
     refusals.NotAllowed: HTTPStatus.FORBIDDEN,
     refusals.NotJson: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    refusals.HeadersTooLarge: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     refusals.TooBusy: HTTPStatus.SERVICE_UNAVAILABLE,
     refusals.KeysUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
-    # A body that is nested deeper than the parser goes.
+    # What the parsers of bodies raise: for one that is nested too deeply, and for one that is not UTF-8.
     RecursionError: HTTPStatus.BAD_REQUEST,
+    UnicodeDecodeError: HTTPStatus.BAD_REQUEST,
 }
 _HEADERS = {
     HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
@@ -84,8 +86,8 @@ def make_problem(status: HTTPStatus, code: str, detail: str) -> Problem:
 
 
 def _of_ours(error: Exception, status: HTTPStatus) -> Problem:
-    if isinstance(error, RecursionError):
-        return make_problem(status, "bad_request", "The request is nested too deeply.")
+    if isinstance(error, RecursionError | UnicodeDecodeError):
+        return make_problem(status, "bad_request", "The body is not JSON that can be read.")
     if status == HTTPStatus.INTERNAL_SERVER_ERROR or not isinstance(error, errors.EverySkillError):
         return make_problem(status, "internal_error", "Something went wrong here, and was written to the log.")
     if isinstance(error, errors.DatabaseNotReady):

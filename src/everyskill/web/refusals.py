@@ -48,6 +48,13 @@ class NotJson(Refusal):
     sentence = "Send the body as application/json."
 
 
+class HeadersTooLarge(Refusal):
+    """An address, headers and cookies that are together longer than any honest request's."""
+
+    code = "headers_too_large"
+    sentence = "The address and the headers are too long together. Many ids go to POST /v1/views/lookup."
+
+
 class TooBusy(Refusal):
     """More requests are under way than this process takes on."""
 

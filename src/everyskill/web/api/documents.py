@@ -1,11 +1,12 @@
 """What the OpenAPI document says of each call: its answers with examples, and the problems it may meet."""
 
+from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
-from litestar.params import Parameter
+from litestar.params import PathParameter, QueryParameter
 from msgspec import to_builtins
 
 from everyskill.model.inputs import MAX_ID_LENGTH, MAX_LIMIT, MAX_NAME_LENGTH, MAX_VERSION
@@ -26,9 +27,9 @@ READS_BODY = (403, 413, 415)
 _NOT_CHANGED = ResponseSpec(None, description="You have the answer with this ETag already.", generate_examples=False)
 
 
-def _text(description: str, example: str, **more: Any) -> Any:
+def _told(description: str, example: object, **schema: Any) -> dict[str, Any]:
     # Told, not checked here: the services check, and their answers have better words.
-    return Parameter(description=description, examples=[Example(value=example)], schema_extra=more)
+    return {"description": description, "examples": [Example(value=example)], "schema_extra": schema}
 
 
 _STORABLE = {"minLength": 1, "maxLength": MAX_ID_LENGTH, "pattern": "^[^\\x00]+$"}
@@ -37,16 +38,24 @@ _SHORT = {"maxLength": MAX_NAME_LENGTH, "pattern": "^[^\\x00]*$"}
 EXAMPLE_SKILL_ID = "0b7e1f0c-5a5e-4a51-9d0e-3f0c9a8a2f11"
 EXAMPLE_MOMENT = "2026-11-21T09:30:00.123Z"
 
-SkillId = Annotated[str, _text("The skill, by its id.", EXAMPLE_SKILL_ID, **_STORABLE)]
-SkillName = Annotated[str, _text("The skill, by its slug or its id.", "code-review", **_STORABLE)]
-VersionId = Annotated[str, _text("The version, by its id.", "6d1c…", **_STORABLE)]
-Cursor = Annotated[str | None, _text("`next_cursor` of the page before.", "code-review")]
-Category = Annotated[str | None, _text("Only this category.", "engineering", **_SHORT)]
-Text = Annotated[str | None, _text("Only with this in name, slug or description.", "review", **_SHORT)]
-Limit = Annotated[
-    int, Parameter(description="How many items.", schema_extra={"minimum": 1, "maximum": MAX_LIMIT, "type": "integer"})
-]
-Number = {"minimum": 1, "maximum": MAX_VERSION, "type": "integer"}
+_A_SKILL = _told("The skill, by its id.", EXAMPLE_SKILL_ID, **_STORABLE)
+_SKILLS = _told("The skills, by their ids.", [EXAMPLE_SKILL_ID], type="array", items={"type": "string"} | _STORABLE)
+_NAMED = _told("The skill, by its slug or its id.", "code-review", **_STORABLE)
+_A_VERSION = _told("The version, by its id.", EXAMPLE_SKILL_ID, **_STORABLE)
+_LIMIT = _told("How many items.", 10, type="integer", minimum=1, maximum=MAX_LIMIT)
+_NUMBER = {"type": "integer", "minimum": 1, "maximum": MAX_VERSION}
+
+SkillId = Annotated[str, PathParameter(**_A_SKILL)]
+SkillIds = Annotated[list[str] | None, QueryParameter(name="skill_id", **_SKILLS)]
+SkillName = Annotated[str, PathParameter(**_NAMED)]
+VersionId = Annotated[str, PathParameter(**_A_VERSION)]
+Limit = Annotated[int, QueryParameter(**_LIMIT)]
+Cursor = Annotated[str | None, QueryParameter(**_told("`next_cursor` of the page before.", "code-review"))]
+Category = Annotated[str | None, QueryParameter(**_told("Only this category.", "engineering", **_SHORT))]
+Text = Annotated[str | None, QueryParameter(**_told("Only with this in its name or text.", "review", **_SHORT))]
+From = Annotated[int, QueryParameter(name="from", **_told("The older version's number.", 2, **_NUMBER))]
+To = Annotated[int, QueryParameter(name="to", **_told("The newer version's number.", 4, **_NUMBER))]
+Since = Annotated[datetime, QueryParameter(**_told("Counted is what came after this moment.", EXAMPLE_MOMENT))]
 
 
 def answers(status: int, kind: Any, example: Any, *problems: int) -> dict[int, ResponseSpec]:

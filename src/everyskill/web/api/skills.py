@@ -1,13 +1,9 @@
 """Skills: browse, read, compare and publish them, and say what you think of one."""
 
-from datetime import datetime
-from typing import Annotated
-
 from litestar import Router, get, post, put
-from litestar.params import Parameter
+from litestar.params import JSONBody
 
 from everyskill.errors import VersionNotFound
-from everyskill.handles import Tenant
 from everyskill.model import FileDiff, Publication, Role, SkillFeedback, SkillPage, SkillText, VersionSummary
 from everyskill.services.skills import DEFAULT_PAGE
 from everyskill.web.api import examples
@@ -16,27 +12,24 @@ from everyskill.web.api.documents import (
     READS_BODY,
     Category,
     Cursor,
+    From,
     Limit,
-    Number,
+    Since,
     SkillId,
     SkillName,
     Text,
+    To,
     VersionId,
     answers,
     fetched,
 )
-from everyskill.web.authentication import require_role
-from everyskill.web.identity import Identity
-
-From = Annotated[int, Parameter(query="from", description="The number of the older version.", schema_extra=Number)]
-To = Annotated[int, Parameter(query="to", description="The number of the newer version.", schema_extra=Number)]
-Since = Annotated[datetime, Parameter(description="Counted is what came strictly after this moment.")]
+from everyskill.web.authentication import Asker, House, require_role
 
 
 @get("/skills", responses=fetched(SkillPage, examples.SKILLS))
 async def list_skills(
-    tenant: Tenant,
-    identity: Identity,
+    tenant: House,
+    identity: Asker,
     *,
     category: Category = None,
     text: Text = None,
@@ -48,25 +41,25 @@ async def list_skills(
 
 
 @get("/skills/{skill:str}", responses=fetched(SkillText, examples.SKILL_TEXT, 404))
-async def read_skill(tenant: Tenant, skill: SkillName) -> SkillText:
+async def read_skill(tenant: House, skill: SkillName) -> SkillText:
     """A skill and the text of its published version. Records nothing."""
     return await tenant.read_skill(skill)
 
 
 @get("/skills/{skill:str}/versions", responses=fetched(list[VersionSummary], examples.VERSIONS, 404))
-async def list_versions(tenant: Tenant, skill: SkillName) -> list[VersionSummary]:
+async def list_versions(tenant: House, skill: SkillName) -> list[VersionSummary]:
     """The versions of a skill, newest first, without their texts."""
     return await tenant.list_versions(skill)
 
 
 @get("/skills/{skill:str}/diff", responses=fetched(list[FileDiff], examples.DIFF, 404))
-async def compare_versions(tenant: Tenant, skill: SkillName, old: From, new: To) -> list[FileDiff]:
+async def compare_versions(tenant: House, skill: SkillName, old: From, new: To) -> list[FileDiff]:
     """How two versions differ: SKILL.md line by line, the other files by name."""
     return await tenant.compare_versions(skill, old, new)
 
 
 @get("/skill-versions/{version_id:str}/number", responses=fetched(VersionNumber, VersionNumber(4), 404))
-async def get_version_number(tenant: Tenant, version_id: VersionId) -> VersionNumber:
+async def get_version_number(tenant: House, version_id: VersionId) -> VersionNumber:
     """The number of a version of which you have the id."""
     number = await tenant.get_version_number(version_id)
     if number is None:
@@ -75,13 +68,13 @@ async def get_version_number(tenant: Tenant, version_id: VersionId) -> VersionNu
 
 
 @get("/skills/{skill_id:str}/feedback-count", responses=fetched(Count, Count(3)))
-async def count_feedback(tenant: Tenant, skill_id: SkillId, since: Since) -> Count:
+async def count_feedback(tenant: House, skill_id: SkillId, since: Since) -> Count:
     """How much feedback came since a moment."""
     return Count(await tenant.count_feedback_since(skill_id, since))
 
 
 @post("/skills/{skill_id:str}/feedback", responses=answers(201, SkillFeedback, examples.FEEDBACK, 404, *READS_BODY))
-async def add_feedback(tenant: Tenant, identity: Identity, skill_id: SkillId, data: NewFeedback) -> SkillFeedback:
+async def add_feedback(tenant: House, identity: Asker, skill_id: SkillId, data: JSONBody[NewFeedback]) -> SkillFeedback:
     """Say what you think of the published version: a comment, a sentiment, or both."""
     return await tenant.add_feedback(
         skill_id,
@@ -93,7 +86,7 @@ async def add_feedback(tenant: Tenant, identity: Identity, skill_id: SkillId, da
 
 
 @put("/skills/{skill:str}", responses=answers(200, Publication, examples.PUBLICATION, *READS_BODY))
-async def publish_skill(tenant: Tenant, identity: Identity, skill: SkillName, data: SkillUpload) -> Publication:
+async def publish_skill(tenant: House, identity: Asker, skill: SkillName, data: JSONBody[SkillUpload]) -> Publication:
     """Publish a skill under this slug, or its next version; nothing happens where nothing changed. Admins only."""
     require_role(identity, Role.ADMIN)
     return await tenant.publish_skill(data.folder(skill), author_id=identity.user_id)

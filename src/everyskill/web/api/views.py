@@ -4,25 +4,29 @@ import asyncio
 from collections.abc import Sequence
 
 from litestar import Router, get, post
+from litestar.params import JSONBody
 
 from everyskill.errors import ViewNotFound
 from everyskill.handles import Tenant
 from everyskill.model import ChangeItem, UserSkillView, Visit
 from everyskill.web.api import examples
 from everyskill.web.api.bodies import ViewLookup, ViewReport, ViewState
-from everyskill.web.api.documents import READS_BODY, SkillId, answers, fetched
+from everyskill.web.api.documents import READS_BODY, SkillId, SkillIds, answers, fetched
+from everyskill.web.authentication import Asker, House
 from everyskill.web.identity import Identity
 
 
 @post("/skills/{skill_id:str}/views", status_code=204, responses=answers(204, None, None, 404, *READS_BODY))
-async def record_view(tenant: Tenant, identity: Identity, skill_id: SkillId, data: ViewReport | None = None) -> None:
+async def record_view(
+    tenant: House, identity: Asker, skill_id: SkillId, data: JSONBody[ViewReport | None] = None
+) -> None:
     """Record that you saw the skill. When this is answered, it is committed."""
     report = data or ViewReport()
     await tenant.record_skill_view(identity.user_id, skill_id, report.version, report.viewed_at)
 
 
 @get("/skills/{skill_id:str}/view", responses=fetched(UserSkillView, examples.VIEW, 404))
-async def get_view(tenant: Tenant, identity: Identity, skill_id: SkillId) -> UserSkillView:
+async def get_view(tenant: House, identity: Asker, skill_id: SkillId) -> UserSkillView:
     """When you last saw the skill, in which version, and how often you came."""
     view = await tenant.get_user_view(identity.user_id, skill_id)
     if view is None:
@@ -31,25 +35,25 @@ async def get_view(tenant: Tenant, identity: Identity, skill_id: SkillId) -> Use
 
 
 @get("/views", responses=fetched(dict[str, ViewState], examples.VIEW_STATES))
-async def get_views(tenant: Tenant, identity: Identity, skill_id: list[SkillId] | None = None) -> dict[str, ViewState]:
+async def get_views(tenant: House, identity: Asker, skill_ids: SkillIds = None) -> dict[str, ViewState]:
     """Your views of some skills, by skill id; a skill you never saw is not in it."""
-    return await _view_states(tenant, identity, skill_id or [])
+    return await _view_states(tenant, identity, skill_ids or [])
 
 
 @post("/views/lookup", status_code=200, responses=answers(200, dict[str, ViewState], examples.VIEW_STATES, *READS_BODY))
-async def look_up_views(tenant: Tenant, identity: Identity, data: ViewLookup) -> dict[str, ViewState]:
+async def look_up_views(tenant: House, identity: Asker, data: JSONBody[ViewLookup]) -> dict[str, ViewState]:
     """The same for more ids than an address can hold. Records nothing."""
     return await _view_states(tenant, identity, data.skill_ids)
 
 
 @get("/skills/{skill_id:str}/changes", responses=fetched(list[ChangeItem], examples.CHANGES, 404))
-async def get_changes(tenant: Tenant, identity: Identity, skill_id: SkillId) -> list[ChangeItem]:
+async def get_changes(tenant: House, identity: Asker, skill_id: SkillId) -> list[ChangeItem]:
     """What changed about the skill since you last saw it. Records nothing."""
     return await tenant.get_changes(identity.user_id, skill_id)
 
 
 @post("/skills/{skill_id:str}/visit", status_code=200, responses=answers(200, Visit, examples.VISIT, 403, 404, 415))
-async def visit(tenant: Tenant, identity: Identity, skill_id: SkillId) -> Visit:
+async def visit(tenant: House, identity: Asker, skill_id: SkillId) -> Visit:
     """What changed about the skill since you last saw it; then this look is recorded."""
     return await tenant.visit_skill(identity.user_id, skill_id)
 

@@ -1,32 +1,32 @@
 """What's New: the feed, its count, and the end of it."""
 
 from litestar import Router, get, post
+from litestar.params import JSONBody
 
-from everyskill.handles import Tenant
 from everyskill.model import WhatsNewPage
 from everyskill.model.whats_new import DEFAULT_LIMIT
 from everyskill.web.api import examples
 from everyskill.web.api.bodies import Count, Moved, SeenUpTo
 from everyskill.web.api.documents import READS_BODY, Cursor, Limit, answers, fetched
-from everyskill.web.identity import Identity
+from everyskill.web.authentication import Asker, House
 
 
 @get("/", responses=fetched(WhatsNewPage, examples.FEED))
 async def get_whats_new(
-    tenant: Tenant, identity: Identity, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+    tenant: House, identity: Asker, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> WhatsNewPage:
     """What changed in the last 30 days since you looked, newest first. Hand `as_of` back to mark it as seen."""
     return await tenant.get_whats_new_page(identity.user_id, limit, cursor)
 
 
 @get("/count", responses=fetched(Count, Count(3)))
-async def count_whats_new(tenant: Tenant, identity: Identity) -> Count:
+async def count_whats_new(tenant: House, identity: Asker) -> Count:
     """How many items the whole feed has."""
     return Count(await tenant.count_whats_new(identity.user_id))
 
 
 @post("/seen", status_code=200, responses=answers(200, Moved, Moved(3), 404, *READS_BODY))
-async def mark_seen(tenant: Tenant, identity: Identity, data: SeenUpTo) -> Moved:
+async def mark_seen(tenant: House, identity: Asker, data: JSONBody[SeenUpTo]) -> Moved:
     """Take the badge from all that was updated up to `as_of`. What became visible later keeps it."""
     return Moved(await tenant.mark_all_seen(identity.user_id, data.as_of))
 

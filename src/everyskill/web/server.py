@@ -1,0 +1,101 @@
+"""Runs the app: takes its address, and on a signal lets what is under way finish before it ends."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import uvicorn
+from litestar.datastructures import Headers
+from litestar.enums import ScopeType
+from litestar.response.base import ASGIResponse
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from everyskill.errors import EverySkillError
+from everyskill.handles import Database
+from everyskill.web.admission import MOST_HEAD_BYTES
+from everyskill.web.app import create_app
+from everyskill.web.settings import WebSettings, is_loopback
+
+GRACE_SECONDS = 30
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_MISDIRECTED = 421
+
+
+@dataclass(eq=False)
+class AddressUnavailable(EverySkillError):
+    """Nothing can be served where it was asked for."""
+
+    address: str
+    reason: str
+    code = "address_unavailable"
+    sentence = "Cannot serve on {address}: {reason}. Choose another with --port."
+
+
+async def serve(database: Database, settings: WebSettings, *, on_start: Callable[[str], None]) -> None:
+    """Serves until a signal to stop; `on_start` is told the address. Raises AddressUnavailable."""
+    listener = _listen(settings.host, settings.port)
+    app = create_app(database, settings)
+    config = uvicorn.Config(
+        with_loopback_names(app) if settings.demo_sign_in else app,
+        # h11 stops reading a head that has no end; how long a whole one may be is said in admission.py.
+        http="h11",
+        h11_max_incomplete_event_size=MOST_HEAD_BYTES,
+        ws="none",
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+    )
+    on_start(_address(listener))
+    await _GracefulServer(config).serve([listener])
+
+
+class _GracefulServer(uvicorn.Server):
+    """As uvicorn makes it, but a signal that was obeyed is not raised once more at the end."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Listens to the signals to stop; the second one does not wait for what is under way."""
+        loop = asyncio.get_running_loop()
+        before = {number: signal.getsignal(number) for number in _SIGNALS}
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                loop.remove_signal_handler(number)
+                signal.signal(number, handler)
+
+
+def with_loopback_names(app: ASGIApp) -> ASGIApp:
+    """The app, for those alone who call it by a name of this machine.
+
+    Another name may be a foreign site's that was made to lead here; it must not sign in as a demo user.
+    """
+
+    async def named(scope: Scope, receive: Receive, send: Send) -> None:
+        host = Headers.from_scope(scope).get("host", "") if scope["type"] == ScopeType.HTTP else "localhost"
+        if is_loopback(host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host):
+            await app(scope, receive, send)
+            return
+        answer = ASGIResponse(body=b"Call this by its own name: localhost.\n", status_code=_MISDIRECTED)
+        await answer(scope, receive, send)
+
+    return named
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise AddressUnavailable(f"{host}:{port}", error.strerror or str(error)) from error
+
+
+def _address(listener: socket.socket) -> str:
+    host, port, *_ = listener.getsockname()
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
