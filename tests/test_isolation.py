@@ -254,7 +254,6 @@ QUESTIONS: dict[str, Ask] = {
     "add_feedback": lambda t, x: t.add_feedback(x["skill"], comment="hello"),
     "get_user": lambda t, x: t.get_user(x["user"]),
     "get_active_user": lambda t, x: t.get_active_user(x["user"]),
-    "admit_user": admitted,
     "mark_all_seen": lambda t, x: t.mark_all_seen(x["user"], datetime.now(UTC)),
     "get_whats_new_for_user": lambda t, x: t.get_whats_new_for_user(x["user"]),
     "count_whats_new": lambda t, x: t.count_whats_new(x["user"]),
@@ -267,6 +266,8 @@ QUESTIONS: dict[str, Ask] = {
     "restore_skill": lambda t, x: t.restore_skill(x["slug"]),
     "publish_skill by": lambda t, x: publish(t, "fresh", author_id=x["user"]),
     "list_skills": lambda t, x: t.list_skills(x["user"], text=x["slug"]),
+    # Last, as from then on the tenant has a user of that id.
+    "admit_user": admitted,
 }
 
 
