@@ -17,7 +17,7 @@ SETTINGS = WebSettings(jwt_secret=SECRET, jwt_issuer=ISSUER, jwt_audience=AUDIEN
 
 def claims_of(user: str = "ann", tenant: str = "acme", **more: Any) -> dict[str, Any]:
     """What a good token says. A claim given as None is left out."""
-    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": user, "tenant": tenant, "exp": time() + 300} | more
+    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": user, "tenant": tenant, "exp": time() + 3_600} | more
     return {name: value for name, value in claims.items() if value is not None}
 
 

@@ -32,6 +32,19 @@ async def test_recording_a_view_takes_what_the_page_showed(ann: httpx.AsyncClien
     assert abs(view.last_viewed_at - rendered) < timedelta(milliseconds=1)
 
 
+GETS = ["/v1/skills", "/v1/skills/pdf", "/v1/whats-new", "/v1/whats-new/count", "/health/live", "/schema", "/metrics"]
+
+
+@pytest.mark.parametrize("path", GETS)
+async def test_head_answers_like_get_without_a_body(ann: httpx.AsyncClient, acme: Tenant, path: str) -> None:
+    skill = await publish(acme)
+    get, head = await ann.get(path), await ann.head(path)
+    assert (head.status_code, head.content) == (200, b"")
+    for name in ("content-type", "cache-control", "etag"):
+        assert head.headers.get(name) == get.headers.get(name)
+    assert await acme.get_user_view("ann", skill.skill_id) is None
+
+
 async def test_recording_a_view_needs_no_body(ann: httpx.AsyncClient, acme: Tenant) -> None:
     skill = await publish(acme)
     assert (await ann.post(f"/v1/skills/{skill.skill_id}/views")).status_code == 204
@@ -287,6 +300,10 @@ BAD: dict[str, tuple[str, str, dict[str, Any]]] = {
     "date before the calendar": ("GET", "/v1/skills/pdf/feedback-count?since=0001-01-01T00:00:00%2B23:59", {}),
     "date after the calendar": ("POST", "/v1/whats-new/seen", {"json": {"as_of": "9999-12-31T23:59:59.9-12:00"}}),
     "year 10000": ("POST", "/v1/whats-new/seen", {"json": {"as_of": "10000-01-01T00:00:00Z"}}),
+    "number for a date": ("POST", "/v1/whats-new/seen", {"json": {"as_of": 120}}),
+    "digits for a date": ("POST", "/v1/whats-new/seen", {"json": {"as_of": "120"}}),
+    "number for the moment of a view": ("POST", "/v1/skills/x/views", {"json": {"viewed_at": 120.5}}),
+    "number for a date in a query": ("GET", "/v1/skills/pdf/feedback-count?since=120", {}),
     "broken JSON": ("POST", "/v1/whats-new/seen", {"content": b"{", "headers": JSON}),
     "no UTF-8": ("POST", "/v1/whats-new/seen", {"content": b'{"as_of": "\xff"}', "headers": JSON}),
     "deep JSON": ("POST", "/v1/whats-new/seen", {"content": b"[" * 500_000, "headers": JSON}),

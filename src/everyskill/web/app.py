@@ -14,6 +14,7 @@ from everyskill.handles import Database
 from everyskill.web import api, health
 from everyskill.web.admission import with_admission
 from everyskill.web.authentication import provide_identity, provide_tenant
+from everyskill.web.head import with_head
 from everyskill.web.keys import keys_of
 from everyskill.web.logs import with_request_log
 from everyskill.web.members import Members
@@ -36,7 +37,7 @@ def create_app(database: Database, settings: WebSettings) -> Litestar:
         pdb_on_exception=False,
     )
     # Around the router, and so also around requests that find no route.
-    app.asgi_handler = with_request_log(with_admission(app.asgi_handler, limit=settings.busy_limit))
+    app.asgi_handler = with_request_log(with_admission(with_head(app.asgi_handler), limit=settings.busy_limit))
     return app
 
 

@@ -48,14 +48,14 @@ def with_request_log(app: ASGIApp) -> ASGIApp:
         if scope["type"] != ScopeType.HTTP:
             await app(scope, receive, send)
             return
-        request_id = _request_id(scope)
+        request_id, method = _request_id(scope), scope["method"]
         status = [500]
         started = perf_counter()
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await app(scope, receive, _noting(send, request_id, status))
             finally:
-                _write(scope, status[0], perf_counter() - started)
+                _write(scope, method, status[0], perf_counter() - started)
 
     return logged
 
@@ -75,13 +75,13 @@ def _request_id(scope: Scope) -> str:
     return given if _GOOD_ID.fullmatch(given) else uuid4().hex
 
 
-def _write(scope: Any, status: int, seconds: float) -> None:
+def _write(scope: Any, method: str, status: int, seconds: float) -> None:
     if scope["path"] in _QUIET and status < 400:  # noqa: PLR2004 - an answer without fault
         return
     identity = scope.get("user")
     _log.info(
         "request",
-        method=scope["method"],
+        method=method,
         path=scope["path"],
         status=status,
         milliseconds=round(seconds * 1000, 1),

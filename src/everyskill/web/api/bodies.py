@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 from typing import Annotated
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from everyskill.errors import InvalidText
 from everyskill.model import FeedbackType, Sentiment, SkillFile, SkillFolder
@@ -16,13 +17,13 @@ from everyskill.model.inputs import (
     MAX_NAME_LENGTH,
     MAX_VERSION,
 )
-from everyskill.model.skills import DEFAULT_CATEGORY, MAX_CONTENT_LENGTH, SKILL_FILE_NAME
+from everyskill.model.skills import MAX_CONTENT_LENGTH, SKILL_FILE_NAME
+from everyskill.web.api.moments import Moment
 
 # Not blank, and without the one character that PostgreSQL's text cannot hold.
 _STORABLE = r"^[^\x00]*[^\x00\s][^\x00]*$"
 
 Version = Annotated[int, Meta(ge=1, le=MAX_VERSION)]
-Moment = Annotated[datetime, Meta(tz=True)]
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_LENGTH, pattern=r"^[^\x00]+$")]
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH, pattern=_STORABLE)]
 Description = Annotated[str, Meta(min_length=1, max_length=MAX_DESCRIPTION_LENGTH, pattern=_STORABLE)]
@@ -67,23 +68,24 @@ class OtherFile(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SkillUpload(Struct, frozen=True, forbid_unknown_fields=True):
-    """A skill to publish: the whole SKILL.md, and what other files lie beside it."""
+    """A skill to publish: the whole SKILL.md, and what other files lie beside it. No category leaves it where it is."""
 
     name: Name
     description: Description
     content: Content
-    category: Name = DEFAULT_CATEGORY
+    category: Name | None = None
     files: Annotated[list[OtherFile], Meta(max_length=MAX_IDS)] = []
 
     def folder(self, slug: str) -> SkillFolder:
         """The upload as a folder. Raises InvalidText for a path that is not one within it."""
-        facts = {"name": self.name, "description": self.description, "category": self.category}
-        alone = SkillFolder.from_content(slug, content=self.content, **facts)
+        alone = SkillFolder.from_content(
+            slug, name=self.name, description=self.description, content=self.content, category=self.category
+        )
         others = tuple(SkillFile(_within(file.path), file.size, file.hash) for file in self.files)
         files = (*alone.files, *others)
         if len({file.path for file in files}) < len(files):
             raise InvalidText("files", f"must name each path once, and not {SKILL_FILE_NAME}")
-        return SkillFolder(slug=slug, content=self.content, files=files, **facts)
+        return replace(alone, files=files)
 
 
 class ViewState(Struct, frozen=True):

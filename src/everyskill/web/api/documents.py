@@ -1,11 +1,10 @@
 """What the OpenAPI document says of each call: its answers with examples, and the problems it may meet."""
 
-from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.spec import Example
+from litestar.openapi.spec import Example, OpenAPIFormat
 from litestar.params import PathParameter, QueryParameter
 from msgspec import to_builtins
 
@@ -55,7 +54,8 @@ Category = Annotated[str | None, QueryParameter(**_told("Only this category.", "
 Text = Annotated[str | None, QueryParameter(**_told("Only with this in its name or text.", "review", **_SHORT))]
 From = Annotated[int, QueryParameter(name="from", **_told("The older version's number.", 2, **_NUMBER))]
 To = Annotated[int, QueryParameter(name="to", **_told("The newer version's number.", 4, **_NUMBER))]
-Since = Annotated[datetime, QueryParameter(**_told("Counted is what came after this moment.", EXAMPLE_MOMENT))]
+_AFTER = "Counted is what came after this moment."
+Since = Annotated[str, QueryParameter(**_told(_AFTER, EXAMPLE_MOMENT, format=OpenAPIFormat.DATE_TIME))]
 
 
 def answers(status: int, kind: Any, example: Any, *problems: int) -> dict[int, ResponseSpec]:

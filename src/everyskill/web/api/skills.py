@@ -23,6 +23,7 @@ from everyskill.web.api.documents import (
     answers,
     fetched,
 )
+from everyskill.web.api.moments import read_moment
 from everyskill.web.authentication import Asker, House, require_role
 
 
@@ -70,7 +71,7 @@ async def get_version_number(tenant: House, version_id: VersionId) -> VersionNum
 @get("/skills/{skill_id:str}/feedback-count", responses=fetched(Count, Count(3)))
 async def count_feedback(tenant: House, skill_id: SkillId, since: Since) -> Count:
     """How much feedback came since a moment."""
-    return Count(await tenant.count_feedback_since(skill_id, since))
+    return Count(await tenant.count_feedback_since(skill_id, read_moment("since", since)))
 
 
 @post("/skills/{skill_id:str}/feedback", responses=answers(201, SkillFeedback, examples.FEEDBACK, 404, *READS_BODY))

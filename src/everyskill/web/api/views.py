@@ -12,6 +12,7 @@ from everyskill.model import ChangeItem, UserSkillView, Visit
 from everyskill.web.api import examples
 from everyskill.web.api.bodies import ViewLookup, ViewReport, ViewState
 from everyskill.web.api.documents import READS_BODY, SkillId, SkillIds, answers, fetched
+from everyskill.web.api.moments import read_moment
 from everyskill.web.authentication import Asker, House
 from everyskill.web.identity import Identity
 
@@ -22,7 +23,8 @@ async def record_view(
 ) -> None:
     """Record that you saw the skill. When this is answered, it is committed."""
     report = data or ViewReport()
-    await tenant.record_skill_view(identity.user_id, skill_id, report.version, report.viewed_at)
+    viewed_at = None if report.viewed_at is None else read_moment("viewed_at", report.viewed_at)
+    await tenant.record_skill_view(identity.user_id, skill_id, report.version, viewed_at)
 
 
 @get("/skills/{skill_id:str}/view", responses=fetched(UserSkillView, examples.VIEW, 404))

@@ -8,6 +8,7 @@ from everyskill.model.whats_new import DEFAULT_LIMIT
 from everyskill.web.api import examples
 from everyskill.web.api.bodies import Count, Moved, SeenUpTo
 from everyskill.web.api.documents import READS_BODY, Cursor, Limit, answers, fetched
+from everyskill.web.api.moments import read_moment
 from everyskill.web.authentication import Asker, House
 
 
@@ -28,7 +29,7 @@ async def count_whats_new(tenant: House, identity: Asker) -> Count:
 @post("/seen", status_code=200, responses=answers(200, Moved, Moved(3), 404, *READS_BODY))
 async def mark_seen(tenant: House, identity: Asker, data: JSONBody[SeenUpTo]) -> Moved:
     """Take the badge from all that was updated up to `as_of`. What became visible later keeps it."""
-    return Moved(await tenant.mark_all_seen(identity.user_id, data.as_of))
+    return Moved(await tenant.mark_all_seen(identity.user_id, read_moment("as_of", data.as_of)))
 
 
 router = Router("/whats-new", route_handlers=[get_whats_new, count_whats_new, mark_seen], tags=["What's New"])
