@@ -1,7 +1,5 @@
 """What a page view costs: index entries made, asked of PostgreSQL and never timed."""
 
-import asyncio
-
 import asyncpg
 import pytest
 
@@ -14,8 +12,9 @@ async def test_a_re_view_touches_no_index(acme: Tenant, owner: asyncpg.Connectio
     if clone.version < 16:
         pytest.skip("PostgreSQL 16 was the first to keep HOT with a BRIN index")
     ids = [(await publish(acme, f"skill-{number}")).skill_id for number in range(40)]
-    for _ in range(31):
-        await asyncio.gather(*(acme.record_skill_view("ann", skill_id, 1) for skill_id in ids))
+    # One after another: views at the same time keep each other's old rows from being pruned on a busy machine.
+    for skill_id in ids * 31:
+        await acme.record_skill_view("ann", skill_id, 1)
     updated, hot = await settled_statistics(owner, at_least=len(ids) * 30)
     assert hot >= 0.99 * updated
 
