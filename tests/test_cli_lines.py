@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from everyskill.cli.lines import ago, clean, named, styled, table
+from everyskill.cli.lines import clean, named, styled, table
+from everyskill.wording import ago
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 

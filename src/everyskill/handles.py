@@ -45,7 +45,9 @@ class Tenant(TenantScope):
     restore_skill = services.restore_skill
     get_skill = services.get_skill
     list_skills = services.list_skills
+    list_categories = services.list_categories
     read_skill = services.read_skill
+    read_skill_for_user = services.read_skill_for_user
     list_versions = services.list_versions
     compare_versions = services.compare_versions
     add_feedback = services.add_feedback
@@ -56,6 +58,7 @@ class Tenant(TenantScope):
     admit_user = services.admit_user
     get_user = services.get_user
     get_active_user = services.get_active_user
+    list_users = services.list_users
 
 
 class Database:

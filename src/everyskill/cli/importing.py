@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from everyskill.cli.lines import Line, count, named, styled
+from everyskill.cli.lines import Line, named, styled
 from everyskill.cli.options import follow_up
+from everyskill.wording import count
 
 if TYPE_CHECKING:
     from everyskill.handles import Tenant

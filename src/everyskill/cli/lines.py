@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -13,7 +12,6 @@ Line: TypeAlias = "str | Text"
 # What a terminal obeys instead of showing, line separators, and the marks that turn the direction of writing.
 _STEERING = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _SPACES = "\n\r\t\u2028\u2029"
-_UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60))
 _NAMED = 10
 
 
@@ -44,20 +42,6 @@ def table(*rows: Sequence[Line]) -> "Iterator[Text]":
             line.append_text(cell).append(" " * (width - cell.cell_len + 2))
         line.rstrip()
         yield line
-
-
-def ago(moment: datetime, now: datetime | None = None) -> str:
-    """How long a moment is past: "3 minutes ago"."""
-    seconds = ((now or datetime.now(UTC)) - moment).total_seconds()
-    for unit, length in _UNITS:
-        if seconds >= length:
-            return f"{count(int(seconds // length), unit)} ago"
-    return "just now"
-
-
-def count(number: int, noun: str) -> str:
-    """A number with its noun: "1 skill", "2 skills"."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def named(names: Sequence[str]) -> str:

@@ -8,11 +8,12 @@ import typer
 
 from everyskill.cli.groups import group_of_commands
 from everyskill.cli.importing import advice_lines, import_folder, report_lines
-from everyskill.cli.lines import Line, ago, count, styled, table
+from everyskill.cli.lines import Line, styled, table
 from everyskill.cli.options import DEFAULT_TENANT, DEFAULT_USER, AsJson, DatabaseUrl, Slug, TenantId, UserId, follow_up
 from everyskill.cli.output import Output, write
 from everyskill.cli.running import FAILED, command, open_tenant
 from everyskill.cli.views import heading
+from everyskill.wording import ago, count
 
 if TYPE_CHECKING:
     from everyskill.handles import Tenant

@@ -7,10 +7,11 @@ import typer
 
 import everyskill
 from everyskill.cli.groups import group_of_commands
-from everyskill.cli.lines import Line, ago, table
+from everyskill.cli.lines import Line, table
 from everyskill.cli.options import AsJson, DatabaseUrl, OwnerUrl, follow_up
 from everyskill.cli.output import Output
 from everyskill.cli.running import command
+from everyskill.wording import ago
 
 if TYPE_CHECKING:
     from everyskill.model import TenantInfo

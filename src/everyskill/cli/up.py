@@ -11,7 +11,7 @@ import typer
 
 import everyskill
 from everyskill.cli.importing import advice_lines, import_folder, report_lines
-from everyskill.cli.lines import Line, count, styled
+from everyskill.cli.lines import Line, styled
 from everyskill.cli.options import (
     DEFAULT_TENANT,
     DEFAULT_USER,
@@ -26,6 +26,7 @@ from everyskill.cli.running import FAILED, command
 from everyskill.cli.skills import item_lines, list_all
 from everyskill.cli.whats_new import Feed, read_feed
 from everyskill.errors import TenantNotFound, UserNotFound
+from everyskill.wording import count
 
 if TYPE_CHECKING:
     from everyskill.handles import Database, Tenant

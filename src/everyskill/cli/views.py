@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from everyskill.cli.lines import Line, ago, styled
+from everyskill.cli.lines import Line, styled
 from everyskill.cli.options import DEFAULT_TENANT, DEFAULT_USER, AsJson, DatabaseUrl, Slug, TenantId, UserId, follow_up
 from everyskill.cli.output import Output
 from everyskill.cli.running import command, open_tenant
+from everyskill.wording import ago
 
 if TYPE_CHECKING:
     from everyskill.model import ChangeItem, Skill, Visit

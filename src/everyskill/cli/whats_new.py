@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from everyskill.cli.lines import Line, ago, count, styled
+from everyskill.cli.lines import Line, styled
 from everyskill.cli.options import DEFAULT_TENANT, DEFAULT_USER, AsJson, DatabaseUrl, TenantId, UserId, follow_up
 from everyskill.cli.output import Output
 from everyskill.cli.running import command, open_tenant
 from everyskill.cli.views import change_lines
+from everyskill.wording import ago, count
 
 if TYPE_CHECKING:
     from everyskill.handles import Tenant

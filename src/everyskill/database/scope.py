@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import asyncpg
 
@@ -53,9 +53,15 @@ class TenantScope:
         self.tenant_id = check_id("tenant_id", tenant_id)
 
     @asynccontextmanager
-    async def reading(self, *, own_plans: bool = False) -> AsyncIterator[TenantConnection]:
-        """A transaction that cannot write: a question never records anything, whatever its SQL says (S10)."""
-        async with self._transaction(readonly=True, enter=_ENTER_WITH_OWN_PLANS if own_plans else _ENTER) as connection:
+    async def reading(self, *, own_plans: bool = False, snapshot: bool = False) -> AsyncIterator[TenantConnection]:
+        """A transaction that cannot write: a question never records anything, whatever its SQL says (S10).
+
+        With `snapshot` all its statements see the same state.
+        """
+        enter = _ENTER_WITH_OWN_PLANS if own_plans else _ENTER
+        async with self._transaction(
+            readonly=True, enter=enter, isolation="repeatable_read" if snapshot else None
+        ) as connection:
             yield connection
 
     @asynccontextmanager
@@ -65,9 +71,14 @@ class TenantScope:
             yield connection
 
     @asynccontextmanager
-    async def _transaction(self, *, readonly: bool, enter: str) -> AsyncIterator[TenantConnection]:
+    async def _transaction(
+        self, *, readonly: bool, enter: str, isolation: Literal["repeatable_read"] | None = None
+    ) -> AsyncIterator[TenantConnection]:
         with reaching():
-            async with self._pool.acquire() as connection, connection.transaction(readonly=readonly):
+            async with (
+                self._pool.acquire() as connection,
+                connection.transaction(isolation=isolation, readonly=readonly),
+            ):
                 await connection.execute(enter, self.tenant_id)
                 yield TenantConnection(connection, self.tenant_id)
 

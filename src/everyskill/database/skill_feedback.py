@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from msgspec import convert
-from sqlalchemy import cast, func, select
+from sqlalchemy import Integer, cast, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from everyskill.database.scope import TenantConnection, refusing
@@ -32,6 +32,12 @@ COUNT_SINCE = Statement(
         # Rounded to the millisecond like what it is compared with (S13).
         SkillFeedbackItems.created_at > cast(parameter("since", MOMENT), MILLISECONDS),
     )
+)
+FIND_FEEDBACK = Statement(
+    select(*_FIELDS)
+    .where(SkillFeedbackItems.tenant_id == TENANT, SkillFeedbackItems.skill_id == parameter("skill_id"))
+    .order_by(SkillFeedbackItems.created_at.desc(), SkillFeedbackItems.id)
+    .limit(parameter("limit", Integer))
 )
 INSERT_FEEDBACK = Statement(
     insert(SkillFeedbackItems)
@@ -64,6 +70,12 @@ INSERT_FEEDBACK = Statement(
 async def count_since(connection: TenantConnection, skill_id: str, since: datetime) -> int:
     """How many feedback items were added to the skill after that moment (S16)."""
     return int(await connection.fetch_value(COUNT_SINCE, skill_id=skill_id, since=since))
+
+
+async def find_feedback(connection: TenantConnection, skill_id: str, *, limit: int) -> list[SkillFeedback]:
+    """The newest feedback on the skill."""
+    rows = await connection.fetch(FIND_FEEDBACK, skill_id=skill_id, limit=limit)
+    return [convert(dict(row), SkillFeedback) for row in rows]
 
 
 async def insert_feedback(

@@ -16,7 +16,7 @@ from everyskill.model.skills import (
     SkillStatus,
     SkillVersion,
 )
-from everyskill.schema import IS_UPDATED, PUBLISHES, VIEWS, Skills, SkillVersions, UserSkillViews
+from everyskill.schema import IS_PUBLISHED, IS_UPDATED, PUBLISHES, VIEWS, Skills, SkillVersions, UserSkillViews
 
 SKILL_FIELDS = (
     Skills.id,
@@ -60,6 +60,9 @@ FIND_VERSIONS = Statement(
     select(*VERSION_FIELDS)
     .where(SkillVersions.tenant_id == TENANT, SkillVersions.skill_id == parameter("skill_id"))
     .order_by(SkillVersions.version.desc())
+)
+LIST_CATEGORIES = Statement(
+    select(Skills.category).where(Skills.tenant_id == TENANT, IS_PUBLISHED).distinct().order_by(Skills.category)
 )
 FIND_VERSION_NUMBER = Statement(
     select(SkillVersions.version).where(SkillVersions.tenant_id == TENANT, SkillVersions.id == parameter("version_id"))
@@ -131,6 +134,11 @@ async def list_skills(
     else:
         rows = await connection.fetch(LIST_SKILLS_FOR_USER, user_id=user_id, **filters)
     return [msgspec.convert(dict(row), SkillListItem) for row in rows]
+
+
+async def list_categories(connection: TenantConnection) -> list[str]:
+    """The categories that published skills are in, by name."""
+    return [row["category"] for row in await connection.fetch(LIST_CATEGORIES)]
 
 
 def version_of(row: Record) -> SkillVersion:

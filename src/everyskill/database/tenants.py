@@ -1,7 +1,7 @@
 """Asks about tenants and their users."""
 
 from msgspec import convert
-from sqlalchemy import exists, insert, select
+from sqlalchemy import Integer, exists, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from everyskill.database.scope import TenantConnection, refusing
@@ -25,6 +25,9 @@ INSERT_TENANT = Statement(
     insert(Tenants).values(id=TENANT, name=parameter("name"), slug=parameter("slug")).returning(*TENANT_FIELDS)
 )
 FIND_USER = Statement(select(*_USER_FIELDS).where(Users.tenant_id == TENANT, Users.id == parameter("user_id")))
+LIST_USERS = Statement(
+    select(*_USER_FIELDS).where(Users.tenant_id == TENANT).order_by(Users.id).limit(parameter("limit", Integer))
+)
 HAS_USER = Statement(select(exists().where(Users.tenant_id == TENANT, Users.id == parameter("user_id"))))
 _NEW_USER = {
     "tenant_id": TENANT,
@@ -57,6 +60,11 @@ async def find_user(connection: TenantConnection, user_id: str) -> User | None:
     """The user, if there is one of that id."""
     row = await connection.fetch_row(FIND_USER, user_id=user_id)
     return None if row is None else convert(dict(row), User)
+
+
+async def list_users(connection: TenantConnection, *, limit: int) -> list[User]:
+    """The first users by id."""
+    return [convert(dict(row), User) for row in await connection.fetch(LIST_USERS, limit=limit)]
 
 
 async def has_user(connection: TenantConnection, user_id: str) -> bool:

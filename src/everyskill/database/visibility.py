@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Interval, case, cast, func, literal_column
 
 from everyskill.database.scope import TenantConnection
 from everyskill.database.statements import TENANT, Statement
+from everyskill.schema import Tenants
 from everyskill.schema.base import MILLISECONDS, MOMENT
 
 _KEY = func.hashtextextended(func.concat("everyskill:visibility:", TENANT), 0)
@@ -29,12 +30,19 @@ def _holding(lock: ColumnElement[None], moment: ColumnElement[datetime]) -> Colu
 _TAKEN = select(_holding(func.pg_advisory_xact_lock(_KEY), _NEXT_MILLISECOND)).subquery("taken")
 
 TAKE_MOMENT = Statement(select(_TAKEN.c.moment, func.pg_sleep_until(_TAKEN.c.moment)))
+READ_CLOCK = Statement(select(_CLOCK).select_from(Tenants).where(Tenants.id == TENANT))
 FIND_MOMENT_OF_LIST = Statement(select(_holding(func.pg_advisory_xact_lock_shared(_KEY), _CLOCK)))
 
 
 async def take_moment(connection: TenantConnection) -> datetime:
     """The moment at which what this transaction publishes becomes visible. Publishers of a tenant queue up here."""
     moment: datetime = await connection.fetch_value(TAKE_MOMENT)
+    return moment
+
+
+async def read_clock(connection: TenantConnection) -> datetime:
+    """What the database's clock says."""
+    moment: datetime = await connection.fetch_value(READ_CLOCK)
     return moment
 
 

@@ -3,6 +3,7 @@
 from everyskill.model.changes import ChangeItem, SkillState, VersionFacts, Visit, detect_changes, is_updated
 from everyskill.model.diffs import FileDiff, diff_versions
 from everyskill.model.feedback import FeedbackStatus, FeedbackType, Sentiment, SkillFeedback
+from everyskill.model.readings import SkillReading
 from everyskill.model.skills import (
     Outcome,
     Publication,
@@ -18,7 +19,7 @@ from everyskill.model.skills import (
     VersionSummary,
 )
 from everyskill.model.tenants import Role, TenantInfo, User
-from everyskill.model.views import NewUserSkillView, UserSkillView
+from everyskill.model.views import LastLook, NewUserSkillView, UserSkillView
 from everyskill.model.whats_new import WhatsNewItem, WhatsNewPage
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "FeedbackStatus",
     "FeedbackType",
     "FileDiff",
+    "LastLook",
     "NewUserSkillView",
     "Outcome",
     "Publication",
@@ -38,6 +40,7 @@ __all__ = [
     "SkillFolder",
     "SkillListItem",
     "SkillPage",
+    "SkillReading",
     "SkillState",
     "SkillStatus",
     "SkillText",

@@ -7,7 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 from everyskill.model.skills import SKILL_FILE_NAME, SkillFile, SkillStatus
-from everyskill.model.views import UserSkillView
+from everyskill.model.views import AnyLook, UserSkillView
 
 ChangeType = Literal["version_bump", "description_updated", "files_changed", "new_feedback"]
 
@@ -51,7 +51,7 @@ class Visit(Struct, frozen=True):
     viewed_at: datetime
 
 
-def is_updated(previous: UserSkillView | None, skill: SkillState) -> bool:
+def is_updated(previous: AnyLook | None, skill: SkillState) -> bool:
     """Rule S1 for values at hand; `schema.updated.is_updated` is the same rule in SQL."""
     if previous is None or skill.status is not SkillStatus.PUBLISHED:
         return False
@@ -60,7 +60,7 @@ def is_updated(previous: UserSkillView | None, skill: SkillState) -> bool:
     )
 
 
-def detect_changes(previous: UserSkillView | None, skill: SkillState, feedback_count: int) -> list[ChangeItem]:
+def detect_changes(previous: AnyLook | None, skill: SkillState, feedback_count: int) -> list[ChangeItem]:
     """What is new about `skill` for someone whose last view is `previous`; nothing on a first visit.
 
     `feedback_count` counts the feedback items since that view.

@@ -1,6 +1,7 @@
 """What a user last saw of a skill."""
 
 from datetime import datetime
+from typing import TypeAlias
 
 from msgspec import Struct
 
@@ -18,6 +19,16 @@ class UserSkillView(Struct, frozen=True):
     last_viewed_at: datetime
     last_viewed_version: int | None
     view_count: int
+
+
+class LastLook(Struct, frozen=True):
+    """When somebody last looked, and at which version, where that is known. The time is aware."""
+
+    last_viewed_at: datetime
+    last_viewed_version: int | None
+
+
+AnyLook: TypeAlias = UserSkillView | LastLook
 
 
 class NewUserSkillView(Struct, frozen=True, kw_only=True):

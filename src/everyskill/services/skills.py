@@ -103,6 +103,12 @@ async def list_skills(
     return SkillPage(items[:limit], items[limit - 1].slug if len(items) > limit else None)
 
 
+async def list_categories(tenant: TenantScope) -> list[str]:
+    """The categories that published skills are in, by name."""
+    async with tenant.reading() as connection:
+        return await skills.list_categories(connection)
+
+
 async def _lock_or_create(connection: TenantConnection, folder: SkillFolder, author_id: str | None) -> LockedSkill:
     held = await publishing.lock_skill(connection, folder.slug)
     if held is None:

@@ -3,7 +3,7 @@
 from everyskill.database import tenants
 from everyskill.database.scope import TenantConnection, TenantScope
 from everyskill.errors import InvalidChoice, TenantInactive, TenantNotFound, UserNotFound
-from everyskill.model.inputs import MAX_NAME_LENGTH, check_id, check_text
+from everyskill.model.inputs import MAX_LIMIT, MAX_NAME_LENGTH, check_id, check_limit, check_text
 from everyskill.model.tenants import Role, User
 
 
@@ -29,6 +29,13 @@ async def get_user(tenant: TenantScope, user_id: str) -> User:
     if user is None:
         raise UserNotFound(user_id)
     return user
+
+
+async def list_users(tenant: TenantScope, limit: int = MAX_LIMIT) -> list[User]:
+    """The first people of the tenant by id; `limit` is 1 to 100. Raises InvalidLimit."""
+    check_limit(limit)
+    async with tenant.reading() as connection:
+        return await tenants.list_users(connection, limit=limit)
 
 
 async def admit_user(

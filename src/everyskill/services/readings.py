@@ -1,0 +1,77 @@
+"""Reading a skill's page: what it says, what changed since this person last looked, and what others say of it."""
+
+import asyncio
+
+from everyskill.database import skill_feedback, skill_versions, user_skill_views
+from everyskill.database.scope import TenantConnection, TenantScope
+from everyskill.database.visibility import read_clock
+from everyskill.errors import SkillNotFound
+from everyskill.model.changes import SkillState, VersionFacts, detect_changes
+from everyskill.model.diffs import FileDiff, diff_versions
+from everyskill.model.inputs import check_id, check_moment, check_version
+from everyskill.model.readings import SkillReading
+from everyskill.model.skills import Skill, SkillVersion
+from everyskill.model.views import LastLook
+
+MOST_FEEDBACK = 50
+
+
+async def read_skill_for_user(
+    tenant: TenantScope, user_id: str, slug_or_id: str, *, since: LastLook | None = None
+) -> SkillReading:
+    """All that a skill's page shows to a person, in one snapshot. Records nothing (S10).
+
+    What changed is told against the person's view row, or against `since` where that is given: after the page recorded
+    the view that its reader is still looking at. What to record is the version of `published`, and `as_of`.
+
+    Raises SkillNotFound for a skill that is not there, hidden, or another tenant's; InvalidIdentifier, InvalidVersion,
+    InvalidTimestamp.
+    """
+    check_id("user_id", user_id)
+    check_id("skill", slug_or_id)
+    look = None if since is None else _checked(since)
+    async with tenant.reading(snapshot=True) as connection:
+        skill = await skill_versions.find_visible_skill(connection, slug_or_id)
+        if skill is None:
+            raise SkillNotFound(slug_or_id)
+        view = (await user_skill_views.find_views(connection, user_id, [skill.id])).get(skill.id)
+        look = look or (None if view is None else LastLook(view.last_viewed_at, view.last_viewed_version))
+        published = await _version(connection, skill, skill.published_version)
+        seen = None if look is None else await _version(connection, skill, look.last_viewed_version)
+        new = 0 if look is None else await skill_feedback.count_since(connection, skill.id, look.last_viewed_at)
+        versions = await skill_versions.find_summaries(connection, skill.id)
+        feedback = await skill_feedback.find_feedback(connection, skill.id, limit=MOST_FEEDBACK)
+        # Behind the snapshot, so no change that is in it has a later moment.
+        as_of = await read_clock(connection)
+    state = SkillState(skill.status, skill.updated_at, skill.published_version, _facts(published), _facts(seen))
+    return SkillReading(
+        skill=skill,
+        published=published,
+        view=view,
+        since=look,
+        changes=detect_changes(look, state, new),
+        diff=await _diff(seen, published),
+        versions=versions,
+        feedback=feedback,
+        as_of=as_of,
+    )
+
+
+def _checked(look: LastLook) -> LastLook:
+    version = None if look.last_viewed_version is None else check_version(look.last_viewed_version)
+    return LastLook(check_moment("since", look.last_viewed_at), version)
+
+
+async def _version(connection: TenantConnection, skill: Skill, number: int | None) -> SkillVersion | None:
+    return None if number is None else await skill_versions.find_version(connection, skill.id, number)
+
+
+def _facts(version: SkillVersion | None) -> VersionFacts | None:
+    return None if version is None else VersionFacts(version.description, version.files)
+
+
+async def _diff(old: SkillVersion | None, new: SkillVersion | None) -> list[FileDiff]:
+    if old is None or new is None or old.version >= new.version:
+        return []
+    # Long texts take a while to compare, and others wait on this loop.
+    return await asyncio.to_thread(diff_versions, old, new)
