@@ -106,19 +106,19 @@ async def up(
             *advice_lines(report, tenant=tenant, database_url=database_url),
         )
         if not (no_serve or as_json):
-            await _serve(database, port, output)
+            await _serve(database, tenant, port, output)
     if report.failed:
         raise typer.Exit(FAILED)
 
 
-async def _serve(database: "Database", port: int, output: Output) -> None:
+async def _serve(database: "Database", tenant: str, port: int, output: Output) -> None:
     import logging
 
     from everyskill.web.logs import configure_logs
     from everyskill.web.server import serve
     from everyskill.web.settings import WebSettings
 
-    settings = WebSettings.from_environment(host="127.0.0.1", port=port, demo_sign_in=True)
+    settings = WebSettings.from_environment(host="127.0.0.1", port=port, demo_sign_in=True, demo_tenant=tenant)
     # Whoever types this reads the catalog, not a line of JSON for each click.
     configure_logs(logging.WARNING)
     ending = "Ctrl-C ends it."

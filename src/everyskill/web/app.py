@@ -11,7 +11,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.plugins.prometheus import PrometheusConfig, PrometheusController
 
 from everyskill.handles import Database
-from everyskill.web import api, health
+from everyskill.web import api, health, pages
 from everyskill.web.admission import with_admission
 from everyskill.web.authentication import provide_identity, provide_tenant
 from everyskill.web.head import with_head
@@ -25,7 +25,7 @@ from everyskill.web.settings import WebSettings
 def create_app(database: Database, settings: WebSettings) -> Litestar:
     """The ASGI app on an open database."""
     app = Litestar(
-        route_handlers=[*api.routers, health.router, PrometheusController],
+        route_handlers=[*api.routers, *pages.routers, health.router, PrometheusController],
         dependencies={"identity": Provide(provide_identity), "tenant": Provide(provide_tenant)},
         exception_handlers={Exception: answer_problem},
         middleware=[_metrics().middleware],
@@ -48,6 +48,7 @@ def _state(database: Database, settings: WebSettings) -> State:
             "settings": settings,
             "token_keys": keys_of(settings),
             "members": Members(database),
+            "render_error": pages.render_error,
         }
     )
 

@@ -13,7 +13,7 @@ from everyskill.web.identity import Identity
 from everyskill.web.keys import Keys
 from everyskill.web.members import Members
 from everyskill.web.refusals import InvalidToken, NotAllowed, NotJson, NotSignedIn
-from everyskill.web.sessions import SAFE_METHODS, Session, check_csrf, read_session
+from everyskill.web.sessions import SAFE_METHODS, Session, check_csrf, check_site, read_session
 from everyskill.web.tokens import read_token
 
 _SCHEME = "bearer"
@@ -59,21 +59,10 @@ def require_role(identity: Identity, role: str) -> None:
         raise NotAllowed(role)
 
 
-async def _identify(request: AnyRequest) -> Identity:
-    header = request.headers.get("Authorization")
-    if header is not None:
-        return await _by_token(request, header)
-    session = read_session(request)
-    if session is None:
-        raise NotSignedIn
-    await check_csrf(request, session)
-    return await _by_session(request, session)
-
-
-async def _by_token(request: AnyRequest, header: str) -> Identity:
-    scheme, _, token = header.partition(" ")
+async def identify_token(request: AnyRequest, token: str) -> Identity:
+    """Who a bearer token vouches for. Raises InvalidToken or KeysUnavailable."""
     keys: Keys | None = request.app.state.token_keys
-    if scheme.lower() != _SCHEME or keys is None:
+    if keys is None:
         raise InvalidToken
     bearer = await read_token(token.strip(), request.app.state.settings, keys)
     members: Members = request.app.state.members
@@ -84,6 +73,19 @@ async def _by_token(request: AnyRequest, header: str) -> Identity:
     except (TenantNotFound, TenantInactive) as error:
         raise InvalidToken from error
     return Identity(bearer.tenant_id, user.id, bearer.role or user.role, bearer.name or user.name)
+
+
+async def _identify(request: AnyRequest) -> Identity:
+    check_site(request)
+    header = request.headers.get("Authorization")
+    if header is not None:
+        scheme, _, token = header.partition(" ")
+        return await identify_token(request, token if scheme.lower() == _SCHEME else "")
+    session = read_session(request)
+    if session is None:
+        raise NotSignedIn
+    await check_csrf(request, session)
+    return await _by_session(request, session)
 
 
 async def _by_session(request: AnyRequest, session: Session) -> Identity:

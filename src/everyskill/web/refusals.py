@@ -25,6 +25,13 @@ class InvalidToken(Refusal):
     sentence = "This token is not valid here."
 
 
+class UnknownPerson(Refusal):
+    """A demo sign-in as somebody who is not there."""
+
+    code = "unknown_person"
+    sentence = "There is no such user in such a tenant. Add one with: everyskill users add"
+
+
 class CsrfFailed(Refusal):
     """A write with a session's cookie but without the session's token: another site may have sent it."""
 

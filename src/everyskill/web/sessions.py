@@ -39,10 +39,16 @@ class Session(Struct, frozen=True):
 
 def open_session(request: Connection, identity: Identity) -> Cookie:
     """The cookie that signs the person in."""
-    session = Session(identity.tenant_id, identity.user_id, identity.name, token_urlsafe(32))
-    claims = {"aud": _AUDIENCE, "exp": datetime.now(UTC) + LIFETIME, "session": _as_dict(session)}
-    token = jwt.encode(claims, _key(request), algorithm=_ALGORITHM)
-    return _cookie(request, token, max_age=int(LIFETIME.total_seconds()))
+    return _signed(request, _new_session(identity))
+
+
+def session_for(request: Connection, identity: Identity) -> tuple[Session, Cookie | None]:
+    """The person's session; where the request brought none of theirs, a new one with the cookie that opens it."""
+    session = read_session(request)
+    if session is not None and (session.tenant_id, session.user_id) == (identity.tenant_id, identity.user_id):
+        return session, None
+    session = _new_session(identity)
+    return session, _signed(request, session)
 
 
 def close_session(request: Connection) -> Cookie:
@@ -63,14 +69,10 @@ def read_session(request: Connection) -> Session | None:
         return None
 
 
-def csrf_token(request: Connection) -> str:
-    """What a form puts into its field `csrf_token`, and a script into the header X-CSRF-Token; empty if signed out."""
-    session = read_session(request)
-    return "" if session is None else session.csrf
-
-
 async def check_csrf(request: Request[Any, Any, Any], session: Session) -> None:
-    """Raises CsrfFailed for a write that does not repeat the session's token."""
+    """Raises CsrfFailed for a write that does not repeat the session's token: a form in `csrf_token`, a script in
+    the header X-CSRF-Token.
+    """
     if request.method in SAFE_METHODS:
         return
     given = request.headers.get(CSRF_HEADER)
@@ -78,6 +80,22 @@ async def check_csrf(request: Request[Any, Any, Any], session: Session) -> None:
         given = (await request.form()).get(CSRF_FIELD)
     if not isinstance(given, str) or not hmac.compare_digest(given.encode(errors="replace"), session.csrf.encode()):
         raise CsrfFailed
+
+
+def check_site(request: Request[Any, Any, Any]) -> None:
+    """Raises CsrfFailed for a write that a browser says another site made: a proxy may have vouched for its sender."""
+    if request.method not in SAFE_METHODS and request.headers.get("Sec-Fetch-Site") == "cross-site":
+        raise CsrfFailed
+
+
+def _new_session(identity: Identity) -> Session:
+    return Session(identity.tenant_id, identity.user_id, identity.name, token_urlsafe(32))
+
+
+def _signed(request: Connection, session: Session) -> Cookie:
+    claims = {"aud": _AUDIENCE, "exp": datetime.now(UTC) + LIFETIME, "session": _as_dict(session)}
+    token = jwt.encode(claims, _key(request), algorithm=_ALGORITHM)
+    return _cookie(request, token, max_age=int(LIFETIME.total_seconds()))
 
 
 def _cookie(request: Connection, value: str, *, max_age: int) -> Cookie:

@@ -27,7 +27,7 @@ class WebSettings(Struct, frozen=True, kw_only=True):
     `jwt_secret` or `jwks_url` says what bearer tokens are signed with, `jwt_algorithms` (comma-separated) by which
     algorithms, `jwt_issuer` and `jwt_audience` what they must say; the claims name who is asking.
     `session_secret` signs the cookies of the pages; unset, sessions end with the process.
-    `demo_sign_in` lets anybody in as a demo user, on loopback only.
+    `demo_sign_in` lets anybody in as any user, on loopback only; the page to sign in offers those of `demo_tenant`.
     `body_limit` is in bytes. `busy_limit` is how many requests may be under way before more are sent away.
     """
 
@@ -44,6 +44,7 @@ class WebSettings(Struct, frozen=True, kw_only=True):
     email_claim: str = "email"
     session_secret: str = field(default_factory=lambda: token_urlsafe(SHORTEST_SECRET))
     demo_sign_in: bool = False
+    demo_tenant: str = "demo"
     body_limit: Count = 4 * 1024 * 1024
     busy_limit: Count = 500
 

@@ -1,0 +1,39 @@
+"""The list of skills, with search and badges."""
+
+from urllib.parse import urlencode
+
+from litestar import Response, get
+from litestar.params import FromQuery
+
+from everyskill.model.inputs import MAX_LIMIT
+from everyskill.web.authentication import House
+from everyskill.web.pages.readers import Reading
+from everyskill.web.pages.rendering import render
+
+
+@get("/skills")
+async def list_skills(
+    tenant: House,
+    reader: Reading,
+    *,
+    text: FromQuery[str | None] = None,
+    category: FromQuery[str | None] = None,
+    cursor: FromQuery[str | None] = None,
+) -> Response[str]:
+    """A page of the catalog, its badges by one query. Records nothing."""
+    page = await tenant.list_skills(
+        reader.user_id, text=text or None, category=category or None, limit=MAX_LIMIT, cursor=cursor
+    )
+    query = {"text": text, "category": category, "cursor": page.next_cursor}
+    return render(
+        "skills.html",
+        reader=reader,
+        items=page.items,
+        categories=await tenant.list_categories(),
+        text=text,
+        category=category,
+        next_query=urlencode({name: value for name, value in query.items() if value}) if page.next_cursor else None,
+    )
+
+
+handlers = [list_skills]
