@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 _FEED_LENGTH = 10
 _IDS_A_CALL = 1_000
+# A new tenant's others, so that one can look at its pages with other eyes.
+_COLLEAGUES = ("ann", "bob")
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,8 @@ async def _settle(tenant: "Tenant", user_id: str) -> "Tenant":
         await tenant.get()
     except TenantNotFound:
         await tenant.create(tenant.tenant_id)
+        for colleague in _COLLEAGUES:
+            await tenant.add_user(colleague)
     try:
         await tenant.get_user(user_id)
     except UserNotFound:
