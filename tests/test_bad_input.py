@@ -153,6 +153,14 @@ async def test_the_owner_and_who_may_become_the_owner_are_refused(
     assert (await opening(stranger)).code == "unsafe_role"
 
 
+async def test_a_login_that_would_find_other_tables_than_ours_is_refused(
+    clone: Clone, acme: Tenant, owner: asyncpg.Connection
+) -> None:
+    await owner.execute("CREATE SCHEMA shadow; CREATE TABLE shadow.user_skill_views (tenant_id text)")
+    await owner.execute("GRANT USAGE ON SCHEMA shadow TO everyskill_app")
+    assert (await opening(clone.service_url + "&search_path=shadow,public")).code == "unsafe_role"
+
+
 async def test_a_login_without_the_applications_role_is_told_what_it_needs(stranger: str) -> None:
     refused = await opening(stranger)
     assert refused.code == "missing_privilege"

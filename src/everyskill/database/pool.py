@@ -31,6 +31,8 @@ SELECT current_user AS name,
        EXISTS (SELECT FROM pg_class AS c
                 WHERE c.relname = ANY($1) AND c.relnamespace = to_regnamespace('public')
                   AND pg_has_role(session_user, c.relowner, 'MEMBER')) AS owns,
+       EXISTS (SELECT FROM unnest($1::text[]) AS t(name)
+                WHERE to_regclass(t.name) IS DISTINCT FROM to_regclass('public.' || t.name)) AS strays,
        to_regclass('public.alembic_version') IS NOT NULL AS migrated,
        coalesce(pg_has_role(current_user, to_regrole($2)::oid, 'USAGE'), false) AS member
 """
@@ -77,6 +79,8 @@ async def check_serving(connection: AnyConnection) -> None:
         raise UnsafeRole(role["name"], "is, or may become, a superuser or a role with BYPASSRLS")
     if role["owns"]:
         raise UnsafeRole(role["name"], "owns the tables, or may become their owner")
+    if role["strays"]:
+        raise UnsafeRole(role["name"], "finds tables of another schema where ours are meant (search_path)")
     if not role["migrated"]:
         raise DatabaseNotMigrated(None, HEAD)
     if not role["member"]:
