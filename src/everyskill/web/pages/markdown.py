@@ -18,12 +18,16 @@ _ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}, "th": {"align"}, "td": {
 _SCHEMES = {"http", "https", "mailto"}
 
 
-@lru_cache(maxsize=128)
 def to_html(content: str) -> Markup:
     """A SKILL.md without its front matter, as HTML that is safe within a page; its headings begin at the second."""
     body = _FRONT_MATTER.sub("", content, count=1)
     if len(body) > MOST_RENDERED:
         return Markup(f"<pre>{escape(body)}</pre>")  # noqa: S704 - escaped
+    return _render(body)
+
+
+@lru_cache(maxsize=128)
+def _render(body: str) -> Markup:
     html = nh3.clean(
         _MARKDOWN.render(body),
         tags=_TAGS,
