@@ -207,6 +207,15 @@ class SkillFolderError(EverySkillError):
         return f"{place}: {self.reason}"
 
 
+@dataclass(eq=False)
+class Overloaded(EverySkillError):
+    """More calls wait for the database than this process may hold. It is worth trying again in a moment."""
+
+    most_waiting: int
+    code = "overloaded"
+    sentence = "{most_waiting:,} calls wait for the database already. Try again in a moment."
+
+
 class DatabaseNotReady(EverySkillError):
     """The database is not in a state in which this package may serve from it."""
 

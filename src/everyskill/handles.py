@@ -11,6 +11,7 @@ import asyncpg
 from everyskill import services
 from everyskill.database import directory
 from everyskill.database.embedded import EmbeddedServer, directory_of, is_embedded
+from everyskill.database.folding import FoldedCalls
 from everyskill.database.pool import check_revision, check_serving, connect_once, open_pool, reaching
 from everyskill.database.scope import TenantScope
 from everyskill.errors import DatabaseNotMigrated, DatabaseUnreachable, InvalidSetting
@@ -64,17 +65,21 @@ class Tenant(TenantScope):
 class Database:
     """A database of many tenants, open between `async with` and its end."""
 
-    def __init__(self, url: str, *, pool_size: int) -> None:
+    def __init__(self, url: str, *, pool_size: int, queue_size: int) -> None:
         self.url = url
         self._pool_size = pool_size
+        self._queue_size = queue_size
         self._open = AsyncExitStack()
         self._pool: asyncpg.Pool | None = None
+        self._folded: FoldedCalls
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opening:
             url = await opening.enter_async_context(service_url(self.url))
             self._pool = await open_pool(url, size=self._pool_size)
             opening.push_async_callback(self._pool.close)
+            self._folded = FoldedCalls(self._pool, queue_size=self._queue_size)
+            opening.push_async_callback(self._folded.close)
             self._open = opening.pop_all()
         return self
 
@@ -86,7 +91,7 @@ class Database:
 
     def tenant(self, tenant_id: str) -> Tenant:
         """The handle of a tenant. Asks the database nothing. Raises InvalidIdentifier."""
-        return Tenant(self._opened(), tenant_id)
+        return Tenant(self._opened(), self._folded, tenant_id)
 
     async def check(self) -> None:
         """Raises the DatabaseNotReady that says why tenants cannot be served just now, if there is a reason."""
@@ -111,7 +116,8 @@ def connect(url: str | None = None) -> Database:
     Raises InvalidSetting.
     """
     settings = Settings.from_environment()
-    return Database(_known(url or settings.database_url or EMBEDDED_URL), pool_size=settings.pool_size)
+    chosen = _known(url or settings.database_url or EMBEDDED_URL)
+    return Database(chosen, pool_size=settings.pool_size, queue_size=settings.queue_size)
 
 
 @asynccontextmanager

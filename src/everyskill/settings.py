@@ -2,15 +2,19 @@
 
 import os
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from msgspec import Meta, Struct, ValidationError, convert
 
 from everyskill.errors import InvalidSetting
 
-MAX_POOL_SIZE = 1000
+MAX_POOL_SIZE = 1_000
+MAX_QUEUE_SIZE = 1_000_000
 
 PoolSize = Annotated[int, Meta(ge=1, le=MAX_POOL_SIZE)]
+QueueSize = Annotated[int, Meta(ge=1, le=MAX_QUEUE_SIZE)]
+
+Kind = TypeVar("Kind", bound=Struct)
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -18,21 +22,31 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     `database_url`: where the application connects, as an unprivileged login; unset, the embedded server is used.
     `owner_url`: where migrations and the operator's commands connect; unset, `database_url`.
-    `pool_size`: how many connections one process may hold, 1 to 1000.
+    `pool_size`: how many connections one process may hold, 1 to 1,000.
+    `queue_size`: how many calls of one kind may wait for the database in one process, 1 to 1,000,000.
     """
 
     database_url: str | None = None
     owner_url: str | None = None
     pool_size: PoolSize = 10
+    queue_size: QueueSize = 10_000
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
         """Reads the settings. Raises InvalidSetting."""
-        names = {field: f"EVERYSKILL_{field.upper()}" for field in cls.__struct_fields__}
-        given = {field: environment[name] for field, name in names.items() if environment.get(name)}
-        try:
-            settings = convert(given, cls, strict=False)
-        except ValidationError as error:
-            reason = f"must be a whole number from 1 to {MAX_POOL_SIZE}, not {given['pool_size']!r}"
-            raise InvalidSetting(names["pool_size"], reason) from error
-        return settings
+        return read_environment(cls, environment)
+
+
+def read_environment(kind: type[Kind], environment: Mapping[str, str], **chosen: object) -> Kind:
+    """Reads the fields of `kind` from variables of their names; what is `chosen` and not None goes first.
+
+    Raises InvalidSetting.
+    """
+    names = {field: f"EVERYSKILL_{field.upper()}" for field in kind.__struct_fields__}
+    given: dict[str, object] = {field: environment[name] for field, name in names.items() if environment.get(name)}
+    given |= {field: value for field, value in chosen.items() if value is not None}
+    try:
+        return convert(given, kind, strict=False)
+    except ValidationError as error:
+        reason, _, path = str(error).partition(" - at `$.")
+        raise InvalidSetting(names.get(path.rstrip("`"), "EVERYSKILL_…"), reason) from error

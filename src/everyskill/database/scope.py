@@ -2,18 +2,32 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import asyncpg
 
-from everyskill.database.pool import reaching
+from everyskill.database.pool import AnyConnection, reaching
 from everyskill.database.statements import Statement
 from everyskill.errors import EverySkillError
 from everyskill.model.inputs import check_id
 
-_ENTER = "SELECT set_config('app.current_tenant_id', $1, true)"
+if TYPE_CHECKING:
+    from everyskill.database.folding import FoldedCalls
+
+ENTER = "SELECT set_config('app.current_tenant_id', $1, true)"
 # Users differ by orders of magnitude in what they have seen, so a plan made for one must not be kept for all.
-_ENTER_WITH_OWN_PLANS = f"{_ENTER}, set_config('plan_cache_mode', 'force_custom_plan', true)"
+ENTER_WITH_OWN_PLANS = f"{ENTER}, set_config('plan_cache_mode', 'force_custom_plan', true)"
+# For statements that name the keys of every row they touch: look each up by its index, in the order of the joins,
+# whatever the statistics say of a catalog that was just filled.
+_PROBE = {
+    "join_collapse_limit": "1",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_material": "off",
+}
+ENTER_TO_PROBE = ", ".join([ENTER, *(f"set_config('{name}', '{value}', true)" for name, value in _PROBE.items())])
 
 
 class TenantConnection:
@@ -43,13 +57,39 @@ class TenantConnection:
         return statement.arguments({**values, "tenant_id": self.tenant_id})
 
 
+class Transaction:
+    """A transaction that goes from tenant to tenant: it sees the rows of the one that was entered last."""
+
+    __slots__ = ("_connection", "_enter")
+
+    def __init__(self, connection: AnyConnection, enter: str) -> None:
+        self._connection = connection
+        self._enter = enter
+
+    async def enter(self, tenant_id: str) -> TenantConnection:
+        """Sets the tenant. What an earlier call gave sees nothing from now on: it still names its own in its SQL."""
+        await self._connection.execute(self._enter, tenant_id)
+        return TenantConnection(self._connection, tenant_id)
+
+
+@asynccontextmanager
+async def begin(
+    pool: asyncpg.Pool, *, readonly: bool, enter: str = ENTER, isolation: Literal["repeatable_read"] | None = None
+) -> AsyncIterator[Transaction]:
+    """A transaction that is committed when the block ends, and undone when it raises (S14)."""
+    with reaching():
+        async with pool.acquire() as connection, connection.transaction(isolation=isolation, readonly=readonly):
+            yield Transaction(connection, enter)
+
+
 class TenantScope:
     """One tenant of a database. Costs nothing to make; asks nothing until it is used."""
 
-    __slots__ = ("_pool", "tenant_id")
+    __slots__ = ("_pool", "folded", "tenant_id")
 
-    def __init__(self, pool: asyncpg.Pool, tenant_id: str) -> None:
+    def __init__(self, pool: asyncpg.Pool, folded: "FoldedCalls", tenant_id: str) -> None:
         self._pool = pool
+        self.folded = folded
         self.tenant_id = check_id("tenant_id", tenant_id)
 
     @asynccontextmanager
@@ -58,29 +98,16 @@ class TenantScope:
 
         With `snapshot` all its statements see the same state.
         """
-        enter = _ENTER_WITH_OWN_PLANS if own_plans else _ENTER
-        async with self._transaction(
-            readonly=True, enter=enter, isolation="repeatable_read" if snapshot else None
-        ) as connection:
-            yield connection
+        enter = ENTER_WITH_OWN_PLANS if own_plans else ENTER
+        isolation: Literal["repeatable_read"] | None = "repeatable_read" if snapshot else None
+        async with begin(self._pool, readonly=True, enter=enter, isolation=isolation) as transaction:
+            yield await transaction.enter(self.tenant_id)
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[TenantConnection]:
         """A transaction that is committed when the block ends, and undone when it raises (S14)."""
-        async with self._transaction(readonly=False, enter=_ENTER) as connection:
-            yield connection
-
-    @asynccontextmanager
-    async def _transaction(
-        self, *, readonly: bool, enter: str, isolation: Literal["repeatable_read"] | None = None
-    ) -> AsyncIterator[TenantConnection]:
-        with reaching():
-            async with (
-                self._pool.acquire() as connection,
-                connection.transaction(isolation=isolation, readonly=readonly),
-            ):
-                await connection.execute(enter, self.tenant_id)
-                yield TenantConnection(connection, self.tenant_id)
+        async with begin(self._pool, readonly=False) as transaction:
+            yield await transaction.enter(self.tenant_id)
 
 
 @contextmanager

@@ -1,15 +1,17 @@
 """Asks about and records views: the statements that stand on every page view."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Integer, Text, and_, any_, case, column, exists, func, select
-from sqlalchemy.dialects.postgresql import insert
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Integer, Text, and_, any_, case, cast, column, exists, func, select
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, insert
 from sqlalchemy.sql import Select
 
 from everyskill.database.scope import TenantConnection
 from everyskill.database.statements import TENANT, Statement, parameter, parameters
-from everyskill.model.views import NewUserSkillView, UserSkillView
+from everyskill.model.views import NewUserSkillView, UserSkillView, ViewKey, fold_views
 from everyskill.schema import (
     IS_PUBLISHED,
     IS_UPDATED,
@@ -33,22 +35,46 @@ VIEW_FIELDS = (
     UserSkillViews.view_count,
 )
 OF_USER = and_(UserSkillViews.tenant_id == TENANT, UserSkillViews.user_id == parameter("user_id"))
-_OF_SKILLS = UserSkillViews.skill_id == any_(parameters("skill_ids"))
 
-FIND_VIEWS = Statement(select(*VIEW_FIELDS).where(OF_USER, _OF_SKILLS))
+# What several callers ask at once. One JSON value costs half of what parallel arrays of all their ids do.
+_asked = (
+    func.json_to_recordset(cast(parameter("lookups"), JSON))
+    .table_valued(column("place", Integer), column("user_id", Text), column("skill_ids", ARRAY(Text)))
+    .render_derived(name="asked", with_types=True)
+)
+_ASKED = and_(
+    UserSkillViews.tenant_id == TENANT,
+    UserSkillViews.user_id == _asked.c.user_id,
+    UserSkillViews.skill_id == any_(_asked.c.skill_ids),
+)
+
+FIND_VIEWS = Statement(select(_asked.c.place, *VIEW_FIELDS).select_from(_asked).join(UserSkillViews, _ASKED))
 
 FIND_UPDATED = Statement(
-    select(UserSkillViews.skill_id)
-    .join(Skills, VIEWS)
+    select(_asked.c.place, UserSkillViews.skill_id)
+    .select_from(_asked)
+    .join(UserSkillViews, _ASKED)
+    .join(Skills, and_(VIEWS, Skills.tenant_id == TENANT))
     .outerjoin(SkillVersions, PUBLISHES)
-    .where(OF_USER, _OF_SKILLS, Skills.tenant_id == TENANT, IS_UPDATED)
+    .where(IS_UPDATED)
+)
+
+_pairs = (
+    func.unnest(parameters("user_ids"), parameters("skill_ids"))
+    .table_valued(column("user_id", Text), column("skill_id", Text))
+    .render_derived(name="asked")
 )
 
 FIND_WHAT_IS_MISSING = Statement(
     select(
-        exists().where(Tenants.id == TENANT).label("tenant"),
-        exists().where(Users.tenant_id == TENANT, Users.id == parameter("user_id")).label("user"),
-        exists().where(Skills.tenant_id == TENANT, Skills.id == parameter("skill_id"), IS_PUBLISHED).label("skill"),
+        _pairs.c.user_id,
+        _pairs.c.skill_id,
+        case(
+            (~exists().where(Tenants.id == TENANT), "tenant"),
+            (~exists().where(Users.tenant_id == TENANT, Users.id == _pairs.c.user_id), "user"),
+            # Or it appeared between the two statements: the view was not recorded all the same.
+            else_="skill",
+        ).label("missing"),
     )
 )
 
@@ -116,24 +142,47 @@ def _upsert() -> Statement:
 
 RECORD_VIEWS = _upsert()
 
-
-async def find_views(connection: TenantConnection, user_id: str, skill_ids: Sequence[str]) -> dict[str, UserSkillView]:
-    """The user's views of these skills, by skill id; a skill never viewed is not in it."""
-    rows = await connection.fetch(FIND_VIEWS, user_id=user_id, skill_ids=skill_ids)
-    return {row["skill_id"]: UserSkillView(*row) for row in rows}
+_JSON = msgspec.json.Encoder()
 
 
-async def find_updated(connection: TenantConnection, user_id: str, skill_ids: Sequence[str]) -> set[str]:
-    """Which of these skills are updated for the user (S1)."""
-    rows = await connection.fetch(FIND_UPDATED, user_id=user_id, skill_ids=skill_ids)
-    return {row["skill_id"] for row in rows}
+class Lookup(Struct, frozen=True):
+    """Some skills that one user is asked about. `place` is the lookup's among those that are asked with it."""
+
+    place: int
+    user_id: str
+    skill_ids: Sequence[str]
 
 
-async def record_views(connection: TenantConnection, views: Sequence[NewUserSkillView]) -> set[tuple[str, str]]:
-    """Records views in one upsert, at most one a user and skill; returns the (user id, skill id) that were recorded.
+async def find_views(connection: TenantConnection, lookups: Sequence[Lookup]) -> list[dict[str, UserSkillView]]:
+    """For each lookup, in its place, the user's views by skill id; a skill never viewed is not in it."""
+    found: list[dict[str, UserSkillView]] = [{} for _ in lookups]
+    for place, *fields in await connection.fetch(FIND_VIEWS, lookups=_JSON.encode(lookups).decode()):
+        view = UserSkillView(*fields)
+        found[place][view.skill_id] = view
+    return found
 
-    Left out are those whose user or visible skill this tenant does not have. Times and versions never go back (S4).
+
+async def find_updated(connection: TenantConnection, lookups: Sequence[Lookup]) -> list[set[str]]:
+    """For each lookup, in its place, which of its skills are updated for the user (S1)."""
+    found: list[set[str]] = [set() for _ in lookups]
+    for place, skill_id in await connection.fetch(FIND_UPDATED, lookups=_JSON.encode(lookups).decode()):
+        found[place].add(skill_id)
+    return found
+
+
+async def record_views(connection: TenantConnection, views: Sequence[NewUserSkillView]) -> dict[ViewKey, str]:
+    """Records views in one upsert, those of one user and skill as one; times and versions never go back (S4).
+
+    Returns, for those that could not be recorded, what this tenant does not have: "tenant", "user" or "skill".
     """
+    folded = fold_views(views)
+    recorded = await _upsert_views(connection, list(folded.values()))
+    if len(recorded) == len(folded):
+        return {}
+    return await _find_what_is_missing(connection, folded.keys() - recorded)
+
+
+async def _upsert_views(connection: TenantConnection, views: Sequence[NewUserSkillView]) -> set[ViewKey]:
     rows = await connection.fetch(
         RECORD_VIEWS,
         user_ids=[view.user_id for view in views],
@@ -145,7 +194,8 @@ async def record_views(connection: TenantConnection, views: Sequence[NewUserSkil
     return {(row["user_id"], row["skill_id"]) for row in rows}
 
 
-async def find_what_is_missing(connection: TenantConnection, user_id: str, skill_id: str) -> str | None:
-    """Why a view could not be recorded: "tenant", "user" or "skill"; None when all three are there."""
-    row = await connection.fetch_row(FIND_WHAT_IS_MISSING, user_id=user_id, skill_id=skill_id)
-    return next((name for name, is_there in (row or {}).items() if not is_there), None)
+async def _find_what_is_missing(connection: TenantConnection, keys: Collection[ViewKey]) -> dict[ViewKey, str]:
+    rows = await connection.fetch(
+        FIND_WHAT_IS_MISSING, user_ids=[user_id for user_id, _ in keys], skill_ids=[skill_id for _, skill_id in keys]
+    )
+    return {(row["user_id"], row["skill_id"]): row["missing"] for row in rows}

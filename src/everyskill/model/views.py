@@ -1,5 +1,6 @@
 """What a user last saw of a skill."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import TypeAlias
 
@@ -41,3 +42,35 @@ class NewUserSkillView(Struct, frozen=True, kw_only=True):
     last_viewed_at: datetime | None = None
     last_viewed_version: int | None = None
     view_count: int = 1
+
+
+ViewKey: TypeAlias = tuple[str, str]
+
+
+def fold_views(views: Iterable[NewUserSkillView]) -> dict[ViewKey, NewUserSkillView]:
+    """For each user id and skill id one view that is worth all of theirs: counts added, greatest time and version (S4).
+
+    They are all of one tenant.
+    """
+    folded: dict[ViewKey, NewUserSkillView] = {}
+    for view in views:
+        key = (view.user_id, view.skill_id)
+        other = folded.get(key)
+        folded[key] = view if other is None else _fold_two(other, view)
+    return folded
+
+
+def _fold_two(one: NewUserSkillView, two: NewUserSkillView) -> NewUserSkillView:
+    return NewUserSkillView(
+        tenant_id=one.tenant_id,
+        user_id=one.user_id,
+        skill_id=one.skill_id,
+        last_viewed_at=_later(one.last_viewed_at, two.last_viewed_at),
+        last_viewed_version=max(one.last_viewed_version or 0, two.last_viewed_version or 0) or None,
+        view_count=one.view_count + two.view_count,
+    )
+
+
+def _later(one: datetime | None, two: datetime | None) -> datetime | None:
+    # None is now, and nothing is later: a moment in the future counts as now (S5).
+    return None if one is None or two is None else max(one, two)

@@ -4,6 +4,7 @@ import asyncio
 
 from everyskill.database import skill_feedback, skill_versions, user_skill_views
 from everyskill.database.scope import TenantConnection, TenantScope
+from everyskill.database.user_skill_views import Lookup
 from everyskill.database.visibility import read_clock
 from everyskill.errors import SkillNotFound
 from everyskill.model.changes import SkillState, VersionFacts, detect_changes
@@ -34,7 +35,8 @@ async def read_skill_for_user(
         skill = await skill_versions.find_visible_skill(connection, slug_or_id)
         if skill is None:
             raise SkillNotFound(slug_or_id)
-        view = (await user_skill_views.find_views(connection, user_id, [skill.id])).get(skill.id)
+        [views] = await user_skill_views.find_views(connection, [Lookup(0, user_id, [skill.id])])
+        view = views.get(skill.id)
         look = look or (None if view is None else LastLook(view.last_viewed_at, view.last_viewed_version))
         published = await _version(connection, skill, skill.published_version)
         seen = None if look is None else await _version(connection, skill, look.last_viewed_version)

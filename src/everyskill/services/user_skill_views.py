@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from everyskill.database import skill_feedback, skills, user_skill_views, whats_new
-from everyskill.database.scope import TenantConnection, TenantScope
+from everyskill.database import skill_feedback, skills, whats_new
+from everyskill.database.scope import TenantScope
 from everyskill.errors import EverySkillError, SkillNotFound, TenantNotFound, UserNotFound
 from everyskill.model.inputs import check_id, check_ids, check_limit, check_moment, check_version
 from everyskill.model.views import NewUserSkillView, UserSkillView
@@ -24,8 +24,10 @@ async def record_skill_view(
     rendered, now by default. Neither counts beyond the published version and the database's clock (S5), and neither
     ever moves the row back (S4); the count grows by one.
 
+    Concurrent calls share a transaction. A call that is cancelled may have been recorded.
+
     Raises SkillNotFound for a skill that is not there, hidden, or another tenant's; UserNotFound, TenantNotFound,
-    InvalidIdentifier, InvalidVersion, InvalidTimestamp.
+    InvalidIdentifier, InvalidVersion, InvalidTimestamp, Overloaded.
     """
     view = NewUserSkillView(
         tenant_id=tenant.tenant_id,
@@ -34,8 +36,9 @@ async def record_skill_view(
         last_viewed_at=None if viewed_at is None else check_moment("viewed_at", viewed_at),
         last_viewed_version=None if current_version is None else check_version(current_version),
     )
-    async with tenant.writing() as connection:
-        await record_or_refuse(connection, view)
+    missing = await tenant.folded.record(view)
+    if missing is not None:
+        raise refusal(missing, view)
 
 
 async def get_user_view(tenant: TenantScope, user_id: str, skill_id: str) -> UserSkillView | None:
@@ -48,15 +51,14 @@ async def get_user_views_for_skills(
 ) -> dict[str, UserSkillView]:
     """The user's last views by skill id; a skill never viewed is not in the dict.
 
-    One query whatever the number of ids, duplicates folded; none at all for no ids (S12). Raises TooManyIds above
-    10,000, and InvalidIdentifier.
+    One query whatever the number of ids, duplicates folded; none at all for no ids (S12). Concurrent calls share it.
+    Raises TooManyIds above 10,000, InvalidIdentifier, and Overloaded.
     """
     check_id("user_id", user_id)
     unique = check_ids("skill_id", skill_ids)
     if not unique:
         return {}
-    async with tenant.reading() as connection:
-        return await user_skill_views.find_views(connection, user_id, unique)
+    return await tenant.folded.find_views(tenant.tenant_id, user_id, unique)
 
 
 async def get_updated_skill_ids(tenant: TenantScope, user_id: str, skill_ids: Iterable[str]) -> set[str]:
@@ -65,8 +67,7 @@ async def get_updated_skill_ids(tenant: TenantScope, user_id: str, skill_ids: It
     unique = check_ids("skill_id", skill_ids)
     if not unique:
         return set()
-    async with tenant.reading() as connection:
-        return await user_skill_views.find_updated(connection, user_id, unique)
+    return await tenant.folded.find_updated(tenant.tenant_id, user_id, unique)
 
 
 async def get_whats_new_for_user(tenant: TenantScope, user_id: str, limit: int = DEFAULT_LIMIT) -> list[WhatsNewItem]:
@@ -95,13 +96,10 @@ async def count_feedback_since(tenant: TenantScope, skill_id: str, since: dateti
         return await skill_feedback.count_since(connection, skill_id, moment)
 
 
-async def record_or_refuse(connection: TenantConnection, view: NewUserSkillView) -> None:
-    """Records one view in this transaction, or raises which of tenant, user and skill is missing."""
-    if await user_skill_views.record_views(connection, [view]):
-        return
-    missing = await user_skill_views.find_what_is_missing(connection, view.user_id, view.skill_id)
-    refusals: dict[str | None, EverySkillError] = {
+def refusal(missing: str, view: NewUserSkillView) -> EverySkillError:
+    """The error that says what a view could not be recorded without."""
+    refusals: dict[str, EverySkillError] = {
         "tenant": TenantNotFound(view.tenant_id),
         "user": UserNotFound(view.user_id),
     }
-    raise refusals.get(missing, SkillNotFound(view.skill_id))
+    return refusals.get(missing, SkillNotFound(view.skill_id))

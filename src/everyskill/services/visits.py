@@ -4,11 +4,12 @@ from collections.abc import Iterable
 
 from everyskill.database.reader_states import ReaderState, find_reader_states
 from everyskill.database.scope import TenantConnection, TenantScope
+from everyskill.database.user_skill_views import record_views
 from everyskill.errors import SkillNotFound
 from everyskill.model.changes import ChangeItem, Visit, detect_changes
 from everyskill.model.inputs import check_id, check_ids
 from everyskill.model.views import NewUserSkillView
-from everyskill.services.user_skill_views import record_or_refuse
+from everyskill.services.user_skill_views import refusal
 
 
 async def get_changes(tenant: TenantScope, user_id: str, skill_id: str) -> list[ChangeItem]:
@@ -53,7 +54,9 @@ async def visit_skill(tenant: TenantScope, user_id: str, skill_id: str) -> Visit
             last_viewed_at=state.as_of,
             last_viewed_version=version,
         )
-        await record_or_refuse(connection, view)
+        missing = await record_views(connection, [view])
+        if missing:
+            raise refusal(missing[user_id, skill_id], view)
     return Visit(state.previous, _changes(state), version, state.as_of)
 
 

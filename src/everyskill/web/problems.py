@@ -21,6 +21,7 @@ STATUSES: dict[type[Exception], HTTPStatus] = {
     errors.InvalidSetting: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.Conflict: HTTPStatus.CONFLICT,
+    errors.Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.DatabaseNotReady: HTTPStatus.SERVICE_UNAVAILABLE,
     refusals.Refusal: HTTPStatus.BAD_REQUEST,
     refusals.NotSignedIn: HTTPStatus.UNAUTHORIZED,

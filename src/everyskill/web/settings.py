@@ -6,9 +6,10 @@ from ipaddress import ip_address
 from secrets import token_urlsafe
 from typing import Annotated
 
-from msgspec import Meta, Struct, ValidationError, convert, field
+from msgspec import Meta, Struct, field
 
 from everyskill.errors import InvalidSetting
+from everyskill.settings import read_environment
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8080
@@ -84,14 +85,7 @@ class WebSettings(Struct, frozen=True, kw_only=True):
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ, **chosen: object) -> "WebSettings":
         """Reads the settings; what is `chosen` and not None goes first. Raises InvalidSetting."""
-        names = {name: f"EVERYSKILL_{name.upper()}" for name in cls.__struct_fields__}
-        given: dict[str, object] = {name: environment[key] for name, key in names.items() if environment.get(key)}
-        given |= {name: value for name, value in chosen.items() if value is not None}
-        try:
-            return convert(given, cls, strict=False)
-        except ValidationError as error:
-            reason, _, path = str(error).partition(" - at `$.")
-            raise InvalidSetting(names.get(path.rstrip("`"), "EVERYSKILL_…"), reason) from error
+        return read_environment(cls, environment, **chosen)
 
 
 def is_loopback(host: str) -> bool:

@@ -1,0 +1,87 @@
+"""Folds what concurrent page views record and ask into one statement a tenant and one transaction a batch."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import TypeAlias, TypeVar
+
+import asyncpg
+
+from everyskill.database.batching import Batcher
+from everyskill.database.scope import ENTER_TO_PROBE, TenantConnection, begin
+from everyskill.database.user_skill_views import Lookup, find_updated, find_views, record_views
+from everyskill.model.views import NewUserSkillView, UserSkillView
+
+# A batch is large enough here to be worth its transaction; more only keeps its callers waiting.
+MOST_ROWS = 128
+MOST_IDS = 1_000
+
+Answer = TypeVar("Answer")
+Question: TypeAlias = tuple[str, Sequence[str]]
+FindAll: TypeAlias = Callable[[TenantConnection, Sequence[Lookup]], Awaitable[list[Answer]]]
+
+
+class FoldedCalls:
+    """The calls that stand on every page view. `queue_size` bounds how many of each kind may wait."""
+
+    def __init__(self, pool: asyncpg.Pool, *, queue_size: int) -> None:
+        self._pool = pool
+        self._records: Batcher[NewUserSkillView, str | None] = Batcher(
+            self._record_all,
+            most_waiting=queue_size,
+            most_weight=MOST_ROWS,
+            # Whatever one row is refused for, a skill that was just deleted say, must not touch the others.
+            split_on=(asyncpg.PostgresError,),
+        )
+        self._views = self._batcher_of(find_views, queue_size)
+        self._updated = self._batcher_of(find_updated, queue_size)
+
+    async def record(self, view: NewUserSkillView) -> str | None:
+        """Records a view; when this returns None it is committed, else it is what was missing for it.
+
+        Raises Overloaded.
+        """
+        return await self._records.ask(view.tenant_id, view)
+
+    async def find_views(self, tenant_id: str, user_id: str, skill_ids: Sequence[str]) -> dict[str, UserSkillView]:
+        """The user's views of these skills, by skill id. Raises Overloaded."""
+        return await self._views.ask(tenant_id, (user_id, skill_ids))
+
+    async def find_updated(self, tenant_id: str, user_id: str, skill_ids: Sequence[str]) -> set[str]:
+        """Which of these skills are updated for the user (S1). Raises Overloaded."""
+        return await self._updated.ask(tenant_id, (user_id, skill_ids))
+
+    async def close(self) -> None:
+        """Takes no more calls, and returns when those that wait have their answers."""
+        for batcher in (self._records, self._views, self._updated):
+            await batcher.close()
+
+    def _batcher_of(self, find_all: FindAll[Answer], queue_size: int) -> Batcher[Question, Answer]:
+        return Batcher(
+            partial(self._ask_all, find_all),
+            most_waiting=queue_size,
+            most_weight=MOST_IDS,
+            weigh=_count_ids,
+        )
+
+    async def _ask_all(
+        self, find_all: FindAll[Answer], questions: Mapping[str, Sequence[Question]]
+    ) -> dict[str, list[Answer]]:
+        answers = {}
+        async with begin(self._pool, readonly=True, enter=ENTER_TO_PROBE) as transaction:
+            for tenant_id, asked in questions.items():
+                lookups = [Lookup(place, *question) for place, question in enumerate(asked)]
+                answers[tenant_id] = await find_all(await transaction.enter(tenant_id), lookups)
+        return answers
+
+    async def _record_all(self, views: Mapping[str, Sequence[NewUserSkillView]]) -> dict[str, list[str | None]]:
+        answers = {}
+        async with begin(self._pool, readonly=False, enter=ENTER_TO_PROBE) as transaction:
+            # One order for all writers, here as within a tenant, so that no two wait for each other in a circle.
+            for tenant_id in sorted(views):
+                missing = await record_views(await transaction.enter(tenant_id), views[tenant_id])
+                answers[tenant_id] = [missing.get((view.user_id, view.skill_id)) for view in views[tenant_id]]
+        return answers
+
+
+def _count_ids(question: Question) -> int:
+    return len(question[1])

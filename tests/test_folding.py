@@ -1,0 +1,269 @@
+"""Concurrent page views share statements and commits, and nobody can tell but by the time it takes."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import everyskill
+from everyskill.errors import DatabaseUnreachable, Overloaded, SkillNotFound, UserNotFound
+from everyskill.handles import Database, Tenant
+from everyskill.model import NewUserSkillView
+from everyskill.model.views import fold_views
+from tests.conftest import Clone, settle
+from tests.staging import publish
+
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def upserts(queries: list[str]) -> int:
+    return sum(query.startswith("INSERT INTO user_skill_views") for query in queries)
+
+
+def view(version: int | None, minute: int | None) -> NewUserSkillView:
+    moment = None if minute is None else LONG_AGO + timedelta(minutes=minute)
+    return NewUserSkillView(
+        tenant_id="acme", user_id="ann", skill_id="pdf", last_viewed_at=moment, last_viewed_version=version
+    )
+
+
+@given(
+    st.lists(st.tuples(st.none() | st.integers(1, 9), st.none() | st.integers(0, 99)), min_size=1).map(
+        lambda facts: [view(*fact) for fact in facts]
+    )
+)
+def test_s4_a_folded_view_is_worth_all_of_its_views(views: list[NewUserSkillView]) -> None:
+    [folded] = fold_views(views).values()
+    moments = [each.last_viewed_at for each in views]
+    versions = [each.last_viewed_version for each in views if each.last_viewed_version]
+    assert folded.view_count == len(views)
+    assert folded.last_viewed_version == max(versions, default=None)
+    assert folded.last_viewed_at == (None if None in moments else max(filter(None, moments)))
+
+
+async def test_s4_at_once_or_one_after_another_the_rows_end_the_same(acme: Tenant, globex: Tenant) -> None:
+    chance = random.Random(7)
+    skills = {slug: [(await publish(tenant, slug)).skill_id for tenant in (acme, globex)] for slug in ("a", "b", "c")}
+    for slug in ("a", "b"):
+        for tenant in (acme, globex):
+            await publish(tenant, slug, "two")
+    views = [
+        (
+            chance.choice(["ann", "bob"]),
+            chance.choice("abc"),
+            chance.choice([None, 1, 2, 3]),
+            LONG_AGO + timedelta(milliseconds=chance.randrange(10)),
+        )
+        for _ in range(60)
+    ]
+    await asyncio.gather(
+        *(acme.record_skill_view(user, skills[slug][0], version, moment) for user, slug, version, moment in views)
+    )
+    for user, slug, version, moment in views:
+        await globex.record_skill_view(user, skills[slug][1], version, moment)
+    for user in ("ann", "bob"):
+        for at_once, in_turn in skills.values():
+            one, two = await acme.get_user_view(user, at_once), await globex.get_user_view(user, in_turn)
+            assert (one is None) == (two is None)
+            if one and two:
+                assert (one.last_viewed_at, one.last_viewed_version) == (two.last_viewed_at, two.last_viewed_version)
+                assert one.view_count == two.view_count
+
+
+async def test_views_at_once_share_a_statement_and_a_commit(acme: Tenant, globex: Tenant, queries: list[str]) -> None:
+    skills = [(await publish(acme, f"skill-{number}")).skill_id for number in range(20)]
+    theirs = (await publish(globex)).skill_id
+    queries.clear()
+    await asyncio.gather(
+        *(acme.record_skill_view(user, skill, 1) for user in ("ann", "bob") for skill in skills),
+        globex.record_skill_view("ann", theirs, 1),
+    )
+    assert upserts(queries) <= 3
+    assert sum(query.startswith("BEGIN") for query in queries) <= 2
+
+
+async def test_s12_questions_at_once_share_a_query_and_keep_their_answers_apart(
+    acme: Tenant, globex: Tenant, queries: list[str]
+) -> None:
+    skills = [(await publish(acme, f"skill-{number}")).skill_id for number in range(9)]
+    theirs = (await publish(globex)).skill_id
+    for skill in skills[:3]:
+        await acme.record_skill_view("ann", skill, 1)
+    await acme.record_skill_view("bob", skills[5], 1)
+    await globex.record_skill_view("ann", theirs, 1)
+    for number in (0, 5):
+        await publish(acme, f"skill-{number}", "two")
+    queries.clear()
+    asked = asyncio.gather(
+        acme.get_user_views_for_skills("ann", skills),
+        acme.get_user_views_for_skills("bob", [*skills, *skills]),
+        acme.get_user_views_for_skills("nobody", skills),
+        globex.get_user_views_for_skills("ann", [*skills, theirs]),
+    )
+    badges = asyncio.gather(acme.get_updated_skill_ids("ann", skills), acme.get_updated_skill_ids("bob", skills))
+    one = await acme.get_user_view("ann", skills[1])
+    anns, bobs, nobodys, neighbours = await asked
+    assert set(anns) == set(skills[:3])
+    assert set(bobs) == {skills[5]}
+    assert nobodys == {}
+    assert set(neighbours) == {theirs}
+    assert [*await badges] == [{skills[0]}, {skills[5]}]
+    assert one == anns[skills[1]]
+    assert sum(query.startswith("SELECT asked.place") for query in queries) <= 5
+
+
+async def test_s14_a_view_that_cannot_be_recorded_fails_alone(acme: Tenant) -> None:
+    skill = (await publish(acme)).skill_id
+    outcomes = await asyncio.gather(
+        acme.record_skill_view("ann", skill, 1),
+        acme.record_skill_view("ann", "nothing", 1),
+        acme.record_skill_view("nobody", skill, 1),
+        acme.record_skill_view("bob", skill, 1),
+        acme.record_skill_view("ann", skill, 1),
+        return_exceptions=True,
+    )
+    assert [type(outcome) for outcome in outcomes] == [
+        type(None),
+        SkillNotFound,
+        UserNotFound,
+        type(None),
+        type(None),
+    ]
+    seen = await acme.get_user_view("ann", skill)
+    assert seen is not None
+    assert seen.view_count == 2
+
+
+async def test_s14_a_row_that_the_database_refuses_fails_alone(acme: Tenant, owner: asyncpg.Connection) -> None:
+    skills = [(await publish(acme, f"skill-{number}")).skill_id for number in range(12)]
+    await owner.execute(f"ALTER TABLE user_skill_views ADD CONSTRAINT odd CHECK (skill_id <> '{skills[7]}') NOT VALID")
+    outcomes = await asyncio.gather(
+        *(acme.record_skill_view("ann", skill, 1) for skill in skills), return_exceptions=True
+    )
+    failed = [place for place, outcome in enumerate(outcomes) if outcome is not None]
+    assert failed == [7]
+    assert isinstance(outcomes[7], asyncpg.CheckViolationError)
+    assert set(await acme.get_user_views_for_skills("ann", skills)) == {*skills} - {skills[7]}
+
+
+async def test_a_skill_that_is_deleted_while_it_is_recorded_is_not_found_and_takes_no_other_along(
+    acme: Tenant, owner: asyncpg.Connection, clone: Clone
+) -> None:
+    doomed, stays = [(await publish(acme, slug)).skill_id for slug in ("doomed", "stays")]
+    async with owner.transaction():
+        await owner.execute("DELETE FROM skills WHERE id = $1", doomed)
+        records = [asyncio.ensure_future(acme.record_skill_view("ann", skill, 1)) for skill in (stays, doomed, stays)]
+        await until_somebody_waits(clone)
+    outcomes = await asyncio.gather(*records, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [type(None), SkillNotFound, type(None)]
+
+
+async def test_cancelled_callers_harm_nobody_and_leave_nothing_hanging(acme: Tenant, database: Database) -> None:
+    skill = (await publish(acme)).skill_id
+    chance = random.Random(3)
+    records = [asyncio.ensure_future(acme.record_skill_view("ann", skill, 1)) for _ in range(300)]
+    questions = [asyncio.ensure_future(acme.get_user_view("ann", skill)) for _ in range(300)]
+    storm = chance.sample([*records, *questions], 300)
+    for task in storm:
+        await asyncio.sleep(0)
+        task.cancel()
+    async with asyncio.timeout(30):
+        outcomes = await asyncio.gather(*records, *questions, return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} <= {type(None), asyncio.CancelledError, everyskill.UserSkillView}
+    acknowledged = sum(task.done() and not task.cancelled() for task in records)
+    seen = await acme.get_user_view("ann", skill)
+    assert seen is not None
+    assert acknowledged <= seen.view_count <= 300
+    await database.check()
+
+
+async def test_closing_waits_for_what_was_asked_and_what_was_acknowledged_is_there(clone: Clone) -> None:
+    async with everyskill.connect(clone.service_url) as database:
+        acme = await settle(database, "acme")
+        skill = (await publish(acme)).skill_id
+        records = [asyncio.ensure_future(acme.record_skill_view("ann", skill, 1)) for _ in range(500)]
+        await asyncio.sleep(0)
+    assert all(task.done() for task in records)
+    assert [task.exception() for task in records] == [None] * 500
+    with pytest.raises(DatabaseUnreachable):
+        await acme.record_skill_view("ann", skill, 1)
+    async with everyskill.connect(clone.service_url) as database:
+        seen = await database.tenant("acme").get_user_view("ann", skill)
+    assert seen is not None
+    assert seen.view_count == 500
+
+
+async def test_s14_a_connection_that_breaks_in_the_middle_records_nothing_and_the_next_call_works(
+    acme: Tenant, owner: asyncpg.Connection, clone: Clone
+) -> None:
+    skill = (await publish(acme)).skill_id
+    await acme.record_skill_view("ann", skill, 1)
+    async with locked_view(clone, "ann"):
+        records = [asyncio.ensure_future(acme.record_skill_view(user, skill, 1)) for user in ("ann", "bob")]
+        await until_somebody_waits(clone)
+        await owner.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock'",
+            clone.name,
+        )
+        [broken, *_] = await asyncio.gather(*records, return_exceptions=True)
+    assert isinstance(broken, DatabaseUnreachable)
+    seen = await acme.get_user_view("ann", skill)
+    assert seen is not None
+    assert seen.view_count == 1
+    await acme.record_skill_view("ann", skill, 1)
+
+
+async def test_somebody_elses_lock_does_not_hold_up_all_views(acme: Tenant, clone: Clone) -> None:
+    skill = (await publish(acme)).skill_id
+    await acme.record_skill_view("ann", skill, 1)
+    async with locked_view(clone, "ann"):
+        waiting = asyncio.ensure_future(acme.record_skill_view("ann", skill, 1))
+        await until_somebody_waits(clone)
+        await asyncio.sleep(0.2)
+        async with asyncio.timeout(20):
+            await acme.record_skill_view("bob", skill, 1)
+        assert not waiting.done()
+    await waiting
+
+
+async def test_a_full_queue_refuses_and_records_nothing(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVERYSKILL_QUEUE_SIZE", "2")
+    async with everyskill.connect(clone.service_url) as database:
+        acme = await settle(database, "acme")
+        skill = (await publish(acme)).skill_id
+        outcomes = await asyncio.gather(
+            *(acme.record_skill_view("ann", skill, 1) for _ in range(9)), return_exceptions=True
+        )
+        refused = [outcome for outcome in outcomes if outcome is not None]
+        assert refused
+        assert all(isinstance(outcome, Overloaded) for outcome in refused)
+        seen = await acme.get_user_view("ann", skill)
+        assert seen is not None
+        assert seen.view_count == 9 - len(refused)
+
+
+@asynccontextmanager
+async def locked_view(clone: Clone, user_id: str) -> AsyncIterator[None]:
+    """Somebody holds the user's row and does not let go."""
+    holder = await asyncpg.connect(clone.superuser_url)
+    try:
+        async with holder.transaction():
+            await holder.execute("SELECT FROM user_skill_views WHERE user_id = $1 FOR UPDATE", user_id)
+            yield
+    finally:
+        await holder.close()
+
+
+async def until_somebody_waits(clone: Clone) -> None:
+    watcher = await asyncpg.connect(clone.superuser_url)
+    question = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock'"
+    async with asyncio.timeout(30):
+        while not await watcher.fetchval(question, clone.name):  # noqa: ASYNC110 - it happens in PostgreSQL
+            await asyncio.sleep(0.01)
+    await watcher.close()
