@@ -167,6 +167,14 @@ async def test_a_skill_is_read_by_slug_and_by_id_and_not_thereby_viewed(ann: htt
     assert await acme.get_user_view("ann", skill.skill_id) is None
 
 
+@pytest.mark.parametrize("name", ["ΟΔΟΣ", "İstanbul", "Straße", "100 %_"])
+async def test_a_skill_is_found_by_its_own_name(ann: httpx.AsyncClient, acme: Tenant, name: str) -> None:
+    await publish(acme, "named", name=name)
+    await publish(acme, "other")
+    found = (await ann.get("/v1/skills", params={"text": name})).json()["items"]
+    assert [item["slug"] for item in found] == ["named"]
+
+
 async def test_versions_come_newest_first_without_their_texts(ann: httpx.AsyncClient, acme: Tenant) -> None:
     await publish(acme)
     await publish(acme, content="two", author_id="bob")

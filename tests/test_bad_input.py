@@ -1,17 +1,19 @@
 """Bad input gets a typed error with a stable code and a sentence for a person, and changes nothing."""
 
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 import everyskill
 from everyskill import errors
 from everyskill.errors import EverySkillError
 from everyskill.handles import Database, Tenant, list_tenants
-from everyskill.model import SkillFolder
+from everyskill.model import SkillFile, SkillFolder
 from everyskill.model.whats_new import FeedCursor
 from everyskill.schema.policies import TENANT_COLUMNS
 from tests.conftest import Clone
@@ -42,7 +44,11 @@ REFUSED: dict[str, tuple[Act, str]] = {
     "naive since": (lambda t, s: t.count_feedback_since(s, NAIVE), "invalid_timestamp"),
     "moment before all time": (lambda t, s: t.mark_all_seen("ann", BEFORE_ALL_TIME), "invalid_timestamp"),
     "cursor from before all time": (
-        lambda t, s: t.get_whats_new_page("ann", cursor=FeedCursor(BEFORE_ALL_TIME, "x").encode()),
+        lambda t, s: t.get_whats_new_page("ann", cursor=FeedCursor(NOW, BEFORE_ALL_TIME, "x").encode()),
+        "invalid_cursor",
+    ),
+    "cursor of many brackets": (
+        lambda t, s: t.get_whats_new_page("ann", cursor=urlsafe_b64encode(b"[" * 3_000).decode()),
         "invalid_cursor",
     ),
     "ids that are no collection": (lambda t, s: t.get_updated_skill_ids("ann", 7), "invalid_identifier"),  # type: ignore[arg-type]
@@ -64,10 +70,22 @@ REFUSED: dict[str, tuple[Act, str]] = {
     "empty name": (lambda t, s: t.publish_skill(folder(name=" ")), "invalid_text"),
     "NUL in a description": (lambda t, s: t.publish_skill(folder(description="a\0b")), "invalid_text"),
     "over-long content": (lambda t, s: publish(t, content="x" * (2**20 + 1)), "invalid_text"),
+    "content that is not the file's": (
+        lambda t, s: t.publish_skill(replace(folder(), content="another")),
+        "invalid_text",
+    ),
+    "no SKILL.md among the files": (lambda t, s: t.publish_skill(replace(folder(), files=())), "invalid_text"),
+    "size that is none": (lambda t, s: t.publish_skill(with_file(size=1.5)), "invalid_text"),
+    "hash that is none": (lambda t, s: t.publish_skill(with_file(hash="\0")), "invalid_text"),
     "bad slug": (lambda t, s: publish(t, "../etc"), "invalid_identifier"),
     "feedback that says nothing": (lambda t, s: t.add_feedback(s), "invalid_text"),
     "unknown sentiment": (lambda t, s: t.add_feedback(s, sentiment="meh"), "invalid_choice"),
 }
+
+
+def with_file(**odd: Any) -> SkillFolder:
+    file = replace(SkillFile("notes.md", 1, "0" * 64), **odd)
+    return replace(folder(), files=(*folder().files, file))
 
 
 @pytest.mark.parametrize("case", REFUSED)

@@ -229,6 +229,16 @@ async def test_it_starts_in_a_thread_beside_a_running_loop(directory: Path) -> N
     assert answer == 1
 
 
+@pytest.mark.usefixtures("used")
+async def test_an_opening_that_is_cancelled_leaves_no_server(directory: Path) -> None:
+    opening = asyncio.ensure_future(everyskill.connect(f"embedded://{directory}").__aenter__())
+    await asyncio.sleep(0.05)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert not (directory / "postmaster.pid").exists()
+
+
 @pytest.mark.parametrize("name", ["long" * 40, "a b,c'd\"e$HOME`f`:g@h%41"])
 def test_any_name_will_do_for_the_directory(directory: Path, name: str) -> None:
     server = EmbeddedServer.start(directory / name)

@@ -97,9 +97,13 @@ def test_s2_a_summary_lists_a_version_bump_exactly_when_the_skill_is_updated(
     assert ("new_feedback" in types) == (previous is not None and feedback > 0)
 
 
-@given(st.datetimes(timezones=st.just(UTC)), st.text(min_size=1, max_size=255).filter(lambda text: "\0" not in text))
-def test_a_cursor_survives_its_way_there_and_back(moment: datetime, skill_id: str) -> None:
-    cursor = FeedCursor(moment, skill_id)
+@given(
+    st.datetimes(timezones=st.just(UTC)),
+    st.datetimes(timezones=st.just(UTC)),
+    st.text(min_size=1, max_size=255).filter(lambda text: "\0" not in text),
+)
+def test_a_cursor_survives_its_way_there_and_back(as_of: datetime, moment: datetime, skill_id: str) -> None:
+    cursor = FeedCursor(as_of, moment, skill_id)
     assert FeedCursor.decode(cursor.encode()) == cursor
     assert set(cursor.encode()) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
 

@@ -6,9 +6,12 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 import asyncpg
+import pytest
 
+import everyskill
 from everyskill.database.user_skill_views import record_views
 from everyskill.database.visibility import find_moment_of_list, take_moment
+from everyskill.errors import SkillNotFound, UserNotFound
 from everyskill.handles import Tenant
 from everyskill.model import NewUserSkillView, Publication
 from tests.conftest import Clone
@@ -188,6 +191,72 @@ async def test_a_publishers_moment_has_passed_when_it_goes_on(acme: Tenant) -> N
 
 
 async def test_two_publishers_of_a_new_slug_make_one_skill(acme: Tenant) -> None:
-    published = await asyncio.gather(*(publish(acme, content=f"text {number}") for number in range(5)))
-    assert len({publication.skill_id for publication in published}) == 1
-    assert len((await acme.get_skill("pdf")).versions) == 5
+    for slug in ("csv", "doc", "pdf"):
+        published = await asyncio.gather(*(publish(acme, slug, f"text {number}") for number in range(5)))
+        assert len({publication.skill_id for publication in published}) == 1
+        assert len((await acme.get_skill(slug)).versions) == 5
+
+
+async def test_s3_publishers_of_the_same_make_one_version(acme: Tenant) -> None:
+    for number in range(10):
+        await publish(acme, f"skill-{number}")
+        await asyncio.gather(*(publish(acme, f"skill-{number}", "two") for _ in range(4)))
+        assert len((await acme.get_skill(f"skill-{number}")).versions) == 2
+
+
+async def test_s11_a_skill_that_is_restored_while_it_is_published_is_visible(acme: Tenant) -> None:
+    for number in range(10):
+        await publish(acme, f"skill-{number}")
+        await acme.archive_skill(f"skill-{number}")
+        await asyncio.gather(publish(acme, f"skill-{number}", "two"), acme.restore_skill(f"skill-{number}"))
+        assert (await acme.get_skill(f"skill-{number}")).skill.published_version == 2
+
+
+async def test_a_servers_own_default_of_isolation_changes_nothing(acme: Tenant, clone: Clone) -> None:
+    skill = (await publish(acme)).skill_id
+    async with everyskill.connect(f"{clone.service_url}&default_transaction_isolation=serializable") as database:
+        strict = database.tenant("acme")
+        await asyncio.gather(
+            *(strict.visit_skill("ann", skill) for _ in range(10)),
+            *(publish(strict, content=f"text {number}") for number in range(5)),
+        )
+        seen = await strict.get_user_view("ann", skill)
+    assert seen is not None
+    assert seen.view_count == 10
+
+
+DELETE_SKILL = "DELETE FROM skills"
+DELETE_ANN = "DELETE FROM users WHERE id = 'ann'"
+ACTS: dict[str, Callable[[Tenant, str], Awaitable[object]]] = {
+    "visit": lambda tenant, skill: tenant.visit_skill("ann", skill),
+    "record": lambda tenant, skill: tenant.record_skill_view("ann", skill, 1),
+    "feedback": lambda tenant, skill: tenant.add_feedback(skill, user_id="ann", comment="Good."),
+    "publish": lambda tenant, skill: publish(tenant, content="two", author_id="ann"),
+}
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (DELETE_SKILL, "visit", SkillNotFound),
+        (DELETE_SKILL, "record", SkillNotFound),
+        (DELETE_SKILL, "feedback", SkillNotFound),
+        (DELETE_ANN, "visit", UserNotFound),
+        (DELETE_ANN, "record", UserNotFound),
+        (DELETE_ANN, "feedback", UserNotFound),
+        (DELETE_ANN, "publish", UserNotFound),
+    ],
+)
+async def test_what_is_deleted_meanwhile_is_not_found(
+    acme: Tenant, owner: asyncpg.Connection, clone: Clone, case: tuple[str, str, type[Exception]]
+) -> None:
+    deletion, act, refusal = case
+    skill = (await publish(acme)).skill_id
+    watcher = await asyncpg.connect(clone.superuser_url)
+    async with owner.transaction():
+        await owner.execute(deletion)
+        acting = asyncio.ensure_future(ACTS[act](acme, skill))
+        await until_somebody_waits(watcher, clone)
+    with pytest.raises(refusal):
+        await acting
+    await watcher.close()

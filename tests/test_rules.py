@@ -277,6 +277,24 @@ async def test_s7_the_windows_edge_is_inside(acme: Tenant, owner: asyncpg.Connec
             assert len(await owner.fetch(text, *FIND_WHATS_NEW.arguments(values))) == listed
 
 
+async def test_s7_thirty_days_are_720_hours_where_the_clocks_change_too(
+    acme: Tenant, owner: asyncpg.Connection
+) -> None:
+    from everyskill.database.whats_new import FIND_WHATS_NEW  # noqa: PLC0415 - the clock can only be held in SQL
+
+    skill = await publish(acme)
+    await acme.visit_skill("ann", skill.skill_id)
+    await publish(acme, content="two")
+    text = FIND_WHATS_NEW.text.replace("now()", "timestamptz '2026-11-21 12:00+00'")
+    for offset, listed in ((timedelta(0), 1), (-MILLISECOND, 0)):
+        async with owner.transaction():
+            await owner.execute("SET LOCAL timezone = 'America/New_York'")
+            moment = datetime(2026, 11, 21, 12, tzinfo=UTC) - timedelta(days=30) + offset
+            await owner.execute("UPDATE skills SET updated_at = $1", moment)
+            values = {"tenant_id": "acme", "user_id": "ann", "limit": 10}
+            assert len(await owner.fetch(text, *FIND_WHATS_NEW.arguments(values))) == listed
+
+
 async def test_s7_the_window_is_about_the_change_and_not_the_view(acme: Tenant, owner: asyncpg.Connection) -> None:
     skill = await publish(acme)
     await acme.visit_skill("ann", skill.skill_id)
@@ -319,6 +337,20 @@ async def test_s7_paging_holds_while_skills_change(acme: Tenant, owner: asyncpg.
 
 
 # -- S8 -----------------------------------------------------------------------------------------------------------
+
+
+async def test_s8_what_changed_between_two_pages_stays_when_the_second_is_marked(acme: Tenant) -> None:
+    skills = [await publish(acme, f"skill-{number}") for number in range(4)]
+    for skill in skills:
+        await acme.visit_skill("ann", skill.skill_id)
+    for number in range(3):
+        await publish(acme, f"skill-{number}", "two")
+    first = await acme.get_whats_new_page("ann", limit=2)
+    await publish(acme, "skill-3", "two")
+    second = await acme.get_whats_new_page("ann", limit=2, cursor=first.next_cursor)
+    assert second.as_of == first.as_of
+    assert await acme.mark_all_seen("ann", second.as_of) == 3
+    assert await is_badged(acme, "ann", skills[3].skill_id)
 
 
 async def test_s8_marking_all_as_seen_clears_what_the_list_showed_and_counts_no_view(acme: Tenant) -> None:

@@ -74,6 +74,8 @@ class Database:
         self._folded: FoldedCalls
 
     async def __aenter__(self) -> Self:
+        if self._pool is not None:
+            raise RuntimeError("this database is open already: connect() once more for another")
         async with AsyncExitStack() as opening:
             url = await opening.enter_async_context(service_url(self.url))
             self._pool = await open_pool(url, size=self._pool_size)
@@ -164,11 +166,21 @@ def _known(url: str) -> str:
 
 @asynccontextmanager
 async def _embedded(url: str) -> AsyncIterator[EmbeddedServer]:
-    server = await asyncio.to_thread(EmbeddedServer.start, directory_of(url))
+    server = await _start(url)
     try:
         yield server
     finally:
         await asyncio.to_thread(server.stop)
+
+
+async def _start(url: str) -> EmbeddedServer:
+    starting = asyncio.ensure_future(asyncio.to_thread(EmbeddedServer.start, directory_of(url)))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # The thread goes on all the same, and nobody else would stop what it starts.
+        await asyncio.to_thread((await starting).stop)
+        raise
 
 
 async def _migrate(url: str) -> None:

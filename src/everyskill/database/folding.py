@@ -8,7 +8,7 @@ import asyncpg
 
 from everyskill.database.batching import Batcher
 from everyskill.database.scope import ENTER_TO_PROBE, TenantConnection, begin
-from everyskill.database.user_skill_views import Lookup, find_updated, find_views, record_views
+from everyskill.database.user_skill_views import Lookup, find_updated, find_views, record_views, what_was_deleted
 from everyskill.model.views import NewUserSkillView, UserSkillView
 
 # A batch is large enough here to be worth its transaction; more only keeps its callers waiting.
@@ -40,7 +40,10 @@ class FoldedCalls:
 
         Raises Overloaded.
         """
-        return await self._records.ask(view.tenant_id, view)
+        try:
+            return await self._records.ask(view.tenant_id, view)
+        except asyncpg.ForeignKeyViolationError as error:
+            return what_was_deleted(error)
 
     async def find_views(self, tenant_id: str, user_id: str, skill_ids: Sequence[str]) -> dict[str, UserSkillView]:
         """The user's views of these skills, by skill id. Raises Overloaded."""

@@ -18,12 +18,13 @@ from everyskill.schema.base import MILLISECONDS
 
 _OF_ID = and_(Skills.tenant_id == TENANT, Skills.id == parameter("skill_id"))
 
-LOCK_SKILL = Statement(
+# NO KEY UPDATE: views of the skill go on being recorded while it is published.
+LOCK_SKILL = Statement(select(Skills.id).where(OF_SLUG).with_for_update(key_share=True))
+# On its own and after the lock: a statement that waited sees the new skill, and beside it the versions of before.
+FIND_HELD = Statement(
     select(*SKILL_FIELDS, SkillVersions.content_hash, SkillVersions.created_by, SkillVersions.created_at)
     .outerjoin(SkillVersions, PUBLISHES)
     .where(OF_SLUG)
-    # NO KEY UPDATE: views of the skill go on being recorded while it is published.
-    .with_for_update(of=Skills, key_share=True)
 )
 INSERT_SKILL = Statement(
     upsert(Skills)
@@ -113,7 +114,10 @@ class LockedSkill(Struct, frozen=True):
 
 async def lock_skill(connection: TenantConnection, slug: str) -> LockedSkill | None:
     """The skill of that slug, held against other publishers until the transaction ends."""
-    row = await connection.fetch_row(LOCK_SKILL, slug=slug)
+    # What the lock did not find is not held, though the next statement may see it.
+    if await connection.fetch_row(LOCK_SKILL, slug=slug) is None:
+        return None
+    row = await connection.fetch_row(FIND_HELD, slug=slug)
     if row is None:
         return None
     *skill, content_hash, version_author, version_created_at = row

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import asyncpg
 
@@ -28,6 +28,9 @@ _PROBE = {
     "enable_material": "off",
 }
 ENTER_TO_PROBE = ", ".join([ENTER, *(f"set_config('{name}', '{value}', true)" for name, value in _PROBE.items())])
+
+
+Isolation: TypeAlias = Literal["read_committed", "repeatable_read"]
 
 
 class TenantConnection:
@@ -74,9 +77,12 @@ class Transaction:
 
 @asynccontextmanager
 async def begin(
-    pool: asyncpg.Pool, *, readonly: bool, enter: str = ENTER, isolation: Literal["repeatable_read"] | None = None
+    pool: asyncpg.Pool, *, readonly: bool, enter: str = ENTER, isolation: Isolation = "read_committed"
 ) -> AsyncIterator[Transaction]:
-    """A transaction that is committed when the block ends, and undone when it raises (S14)."""
+    """A transaction that is committed when the block ends, and undone when it raises (S14).
+
+    Its isolation is said and never the server's default: what waits for a lock must then see what it waited for.
+    """
     with reaching():
         async with pool.acquire() as connection, connection.transaction(isolation=isolation, readonly=readonly):
             yield Transaction(connection, enter)
@@ -99,7 +105,7 @@ class TenantScope:
         With `snapshot` all its statements see the same state.
         """
         enter = ENTER_WITH_OWN_PLANS if own_plans else ENTER
-        isolation: Literal["repeatable_read"] | None = "repeatable_read" if snapshot else None
+        isolation: Isolation = "repeatable_read" if snapshot else "read_committed"
         async with begin(self._pool, readonly=True, enter=enter, isolation=isolation) as transaction:
             yield await transaction.enter(self.tenant_id)
 

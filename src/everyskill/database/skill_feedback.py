@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from everyskill.database.scope import TenantConnection, refusing
 from everyskill.database.statements import TENANT, Statement, parameter
-from everyskill.errors import UserNotFound
+from everyskill.errors import SkillNotFound, UserNotFound
 from everyskill.model.feedback import FeedbackType, Sentiment, SkillFeedback
 from everyskill.schema import IS_PUBLISHED, SkillFeedbackItems, Skills
 from everyskill.schema.base import MILLISECONDS, MOMENT
@@ -88,7 +88,10 @@ async def insert_feedback(
     comment: str | None,
 ) -> SkillFeedback | None:
     """Adds feedback to a visible skill; None when there is none of that id. Raises UserNotFound."""
-    with refusing(skill_feedback_tenant_id_user_id_fkey=UserNotFound(user_id or "")):
+    with refusing(
+        skill_feedback_tenant_id_user_id_fkey=UserNotFound(user_id or ""),
+        skill_feedback_tenant_id_skill_id_fkey=SkillNotFound(skill_id),
+    ):
         row = await connection.fetch_row(
             INSERT_FEEDBACK,
             skill_id=skill_id,

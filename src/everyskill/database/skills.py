@@ -83,7 +83,10 @@ def _matching() -> Select[*tuple[Any, ...]]:
             or_(
                 words.is_(None),
                 # strpos, not LIKE: what people type holds % and _ that mean themselves.
-                func.strpos(func.lower(func.concat_ws(" ", Skills.name, Skills.slug, Skills.description)), words) > 0,
+                func.strpos(
+                    func.lower(func.concat_ws(" ", Skills.name, Skills.slug, Skills.description)), func.lower(words)
+                )
+                > 0,
             ),
             or_(parameter("after_slug").is_(None), Skills.slug > parameter("after_slug")),
         )

@@ -1,7 +1,7 @@
 """Asks about tenants and their users."""
 
 from msgspec import convert
-from sqlalchemy import Integer, exists, insert, select
+from sqlalchemy import Integer, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from everyskill.database.scope import TenantConnection, refusing
@@ -28,7 +28,11 @@ FIND_USER = Statement(select(*_USER_FIELDS).where(Users.tenant_id == TENANT, Use
 LIST_USERS = Statement(
     select(*_USER_FIELDS).where(Users.tenant_id == TENANT).order_by(Users.id).limit(parameter("limit", Integer))
 )
-HAS_USER = Statement(select(exists().where(Users.tenant_id == TENANT, Users.id == parameter("user_id"))))
+HOLD_USER = Statement(
+    select(Users.id)
+    .where(Users.tenant_id == TENANT, Users.id == parameter("user_id"))
+    .with_for_update(read=True, key_share=True)
+)
 _NEW_USER = {
     "tenant_id": TENANT,
     "id": parameter("user_id"),
@@ -67,9 +71,9 @@ async def list_users(connection: TenantConnection, *, limit: int) -> list[User]:
     return [convert(dict(row), User) for row in await connection.fetch(LIST_USERS, limit=limit)]
 
 
-async def has_user(connection: TenantConnection, user_id: str) -> bool:
-    """Whether there is a user of that id."""
-    return bool(await connection.fetch_value(HAS_USER, user_id=user_id))
+async def hold_user(connection: TenantConnection, user_id: str) -> bool:
+    """Whether there is a user of that id, who then stays until this transaction ends."""
+    return await connection.fetch_value(HOLD_USER, user_id=user_id) is not None
 
 
 async def insert_user(

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
+import asyncpg
 import msgspec
 from msgspec import Struct
 from sqlalchemy import Integer, Text, and_, any_, case, cast, column, exists, func, select
@@ -142,6 +143,12 @@ def _upsert() -> Statement:
 
 RECORD_VIEWS = _upsert()
 
+_REFERENCES = {
+    "user_skill_views_tenant_id_fkey": "tenant",
+    "user_skill_views_tenant_id_user_id_fkey": "user",
+    "user_skill_views_tenant_id_skill_id_fkey": "skill",
+}
+
 _JSON = msgspec.json.Encoder()
 
 
@@ -180,6 +187,11 @@ async def record_views(connection: TenantConnection, views: Sequence[NewUserSkil
     if len(recorded) == len(folded):
         return {}
     return await _find_what_is_missing(connection, folded.keys() - recorded)
+
+
+def what_was_deleted(error: asyncpg.ForeignKeyViolationError) -> str:
+    """What a view refers to that was deleted after its statement had seen it: "tenant", "user" or "skill"."""
+    return _REFERENCES[error.constraint_name or ""]
 
 
 async def _upsert_views(connection: TenantConnection, views: Sequence[NewUserSkillView]) -> set[ViewKey]:

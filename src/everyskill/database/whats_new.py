@@ -1,6 +1,6 @@
 """Asks for the What's New feed, counts it, and marks it as seen."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Integer, and_, exists, func, literal_column, or_, select, text, update
 from sqlalchemy.sql import Select
@@ -13,7 +13,10 @@ from everyskill.schema import IS_UPDATED, PUBLISHES, VIEWS, Skills, SkillVersion
 from everyskill.schema.base import MILLISECONDS, MOMENT
 
 # The window is about the change, never about the view. now() is stable, so the index on updates can start at it.
-_IN_WINDOW = Skills.updated_at >= func.now(type_=MOMENT) - literal_column(f"interval '{WINDOW.days} days'")
+# In hours: a day of the session's time zone may have 23 or 25.
+_IN_WINDOW = Skills.updated_at >= func.now(type_=MOMENT) - literal_column(
+    f"interval '{WINDOW // timedelta(hours=1)} hours'"
+)
 
 _AFTER = and_(
     # Implied by the next line; said on its own it lets the index start at the cursor.

@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from msgspec import Struct
 
-from everyskill.errors import InvalidIdentifier
+from everyskill.errors import InvalidIdentifier, InvalidText
 from everyskill.model.inputs import (
     MAX_DESCRIPTION_LENGTH,
     MAX_NAME_LENGTH,
@@ -22,6 +22,10 @@ DEFAULT_CATEGORY = "general"
 MAX_SLUG_LENGTH = 100
 MAX_CONTENT_LENGTH = 1024 * 1024
 
+MAX_FILE_SIZE = 2**53
+BOM = "\ufeff"
+
+_HASH = re.compile(r"[0-9a-f]{64}")
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
@@ -39,6 +43,20 @@ class SkillFile(Struct, frozen=True):
     path: str
     size: int
     hash: str
+
+    @property
+    def is_skill(self) -> bool:
+        """Whether this is the SKILL.md itself."""
+        return self.path == SKILL_FILE_NAME
+
+    def checked(self) -> "SkillFile":
+        """Returns itself. Raises InvalidText where a field cannot be stored."""
+        check_text("file path", self.path, longest=MAX_DESCRIPTION_LENGTH)
+        if type(self.size) is not int or not 0 <= self.size <= MAX_FILE_SIZE:
+            raise InvalidText("file size", f"must be a whole number of bytes, not {self.size!r}")
+        if not isinstance(self.hash, str) or not _HASH.fullmatch(self.hash):
+            raise InvalidText("file hash", "must be a SHA-256 in lower-case hex")
+        return self
 
 
 class SkillFolder(Struct, frozen=True, kw_only=True):
@@ -60,8 +78,7 @@ class SkillFolder(Struct, frozen=True, kw_only=True):
         cls, slug: str, *, name: str, description: str, content: str, category: str | None = None
     ) -> "SkillFolder":
         """A skill that consists of its SKILL.md alone."""
-        data = content.encode(errors="surrogatepass")
-        only = SkillFile(SKILL_FILE_NAME, len(data), sha256(data).hexdigest())
+        only = SkillFile(SKILL_FILE_NAME, len(content.encode(errors="surrogatepass")), _hash(content))
         return cls(slug=slug, name=name, description=description, category=category, content=content, files=(only,))
 
     @property
@@ -78,7 +95,9 @@ class SkillFolder(Struct, frozen=True, kw_only=True):
             check_text("category", self.category, longest=MAX_NAME_LENGTH)
         check_content("content", self.content, longest=MAX_CONTENT_LENGTH)
         for file in self.files:
-            check_text("file path", file.path, longest=MAX_DESCRIPTION_LENGTH)
+            file.checked()
+        if not {_hash(self.content), _hash(BOM + self.content)} & {file.hash for file in self.files if file.is_skill}:
+            raise InvalidText("files", f"must list {SKILL_FILE_NAME} with the hash of the content")
         return self
 
 
@@ -194,3 +213,7 @@ def hash_of_files(files: Iterable[SkillFile]) -> str:
     for file in sorted(files, key=lambda file: file.path):
         digest.update(f"{file.path}\0{file.hash}\0".encode(errors="surrogatepass"))
     return digest.hexdigest()
+
+
+def _hash(content: str) -> str:
+    return sha256(content.encode(errors="surrogatepass")).hexdigest()

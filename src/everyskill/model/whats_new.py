@@ -26,7 +26,7 @@ class WhatsNewItem(Struct, frozen=True):
 
 
 class WhatsNewPage(Struct, frozen=True):
-    """A page of the feed. `as_of` is the database's clock when it was read; mark_all_seen takes it."""
+    """A page of the feed. `as_of` is the database's clock when its first page was read; mark_all_seen takes it."""
 
     items: list[WhatsNewItem]
     next_cursor: str | None
@@ -34,8 +34,12 @@ class WhatsNewPage(Struct, frozen=True):
 
 
 class FeedCursor(Struct, frozen=True, array_like=True):
-    """The last item of a page: the next one starts behind it, newest first, ties by skill id."""
+    """The last item of a page: the next one starts behind it, newest first, ties by skill id.
 
+    `as_of` is the moment of the first page: what became visible after it stands on no page that follows.
+    """
+
+    as_of: datetime
     updated_at: datetime
     skill_id: str
 
@@ -49,6 +53,7 @@ class FeedCursor(Struct, frozen=True, array_like=True):
         try:
             padded = text.encode("ascii") + b"=" * (-len(text) % 4)
             cursor = msgspec.json.decode(base64.b64decode(padded, altchars=b"-_", validate=True), type=cls)
-            return cls(check_moment("updated_at", cursor.updated_at), check_id("skill_id", cursor.skill_id))
-        except (ValueError, AttributeError, InvalidInput) as error:
+            as_of, updated_at = check_moment("as_of", cursor.as_of), check_moment("updated_at", cursor.updated_at)
+            return cls(as_of, updated_at, check_id("skill_id", cursor.skill_id))
+        except (ValueError, AttributeError, RecursionError, InvalidInput) as error:
             raise InvalidCursor(text) from error

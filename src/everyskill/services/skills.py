@@ -95,7 +95,7 @@ async def list_skills(
             connection,
             user_id,
             category=category,
-            text=text.lower() if text else None,
+            text=text or None,
             status=None if status is None else SkillStatus(status),
             after_slug=None if cursor is None else check_slug(cursor),
             limit=limit + 1,
@@ -168,7 +168,7 @@ async def _read(connection: TenantConnection, slug: str) -> Skill:
 
 
 async def _require_user(connection: TenantConnection, user_id: str) -> None:
-    if not await tenants.has_user(connection, user_id):
+    if not await tenants.hold_user(connection, user_id):
         raise UserNotFound(user_id)
 
 

@@ -101,5 +101,6 @@ def refusal(missing: str, view: NewUserSkillView) -> EverySkillError:
     refusals: dict[str, EverySkillError] = {
         "tenant": TenantNotFound(view.tenant_id),
         "user": UserNotFound(view.user_id),
+        "skill": SkillNotFound(view.skill_id),
     }
-    return refusals.get(missing, SkillNotFound(view.skill_id))
+    return refusals[missing]

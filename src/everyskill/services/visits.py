@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from everyskill.database.reader_states import ReaderState, find_reader_states
-from everyskill.database.scope import TenantConnection, TenantScope
+from everyskill.database.scope import TenantConnection, TenantScope, refusing
 from everyskill.database.user_skill_views import record_views
-from everyskill.errors import SkillNotFound
+from everyskill.errors import SkillNotFound, UserNotFound
 from everyskill.model.changes import ChangeItem, Visit, detect_changes
 from everyskill.model.inputs import check_id, check_ids
 from everyskill.model.views import NewUserSkillView
@@ -54,7 +54,11 @@ async def visit_skill(tenant: TenantScope, user_id: str, skill_id: str) -> Visit
             last_viewed_at=state.as_of,
             last_viewed_version=version,
         )
-        missing = await record_views(connection, [view])
+        with refusing(
+            user_skill_views_tenant_id_user_id_fkey=UserNotFound(user_id),
+            user_skill_views_tenant_id_skill_id_fkey=SkillNotFound(skill_id),
+        ):
+            missing = await record_views(connection, [view])
         if missing:
             raise refusal(missing[user_id, skill_id], view)
     return Visit(state.previous, _changes(state), version, state.as_of)

@@ -14,19 +14,20 @@ async def get_whats_new_page(
 ) -> WhatsNewPage:
     """A page of the feed (S7), and the moment to hand to mark_all_seen.
 
-    Pages follow each other by keyset: no item comes twice or is skipped while skills change; one that changes meanwhile
-    moves to the front, behind the reader. Raises InvalidLimit, InvalidCursor, InvalidIdentifier.
+    Pages follow each other by keyset: no item comes twice or is skipped while skills change. One that changes meanwhile
+    moves to the front, behind the reader; as all pages have the `as_of` of the first, marking them keeps its badge.
+    Raises InvalidLimit, InvalidCursor, InvalidIdentifier.
     """
     check_id("user_id", user_id)
     check_limit(limit)
     after = None if cursor is None else FeedCursor.decode(cursor)
     async with tenant.reading(own_plans=True) as connection:
-        as_of = await visibility.find_moment_of_list(connection)
+        as_of = await visibility.find_moment_of_list(connection) if after is None else after.as_of
         items = await whats_new.find_whats_new(connection, user_id, limit=limit + 1, after=after)
     if len(items) <= limit:
         return WhatsNewPage(items, None, as_of)
     last = items[limit - 1]
-    return WhatsNewPage(items[:limit], FeedCursor(last.updated_at, last.skill_id).encode(), as_of)
+    return WhatsNewPage(items[:limit], FeedCursor(as_of, last.updated_at, last.skill_id).encode(), as_of)
 
 
 async def count_whats_new(tenant: TenantScope, user_id: str) -> int:

@@ -17,7 +17,7 @@ from everyskill.model.inputs import (
     MAX_NAME_LENGTH,
     MAX_VERSION,
 )
-from everyskill.model.skills import MAX_CONTENT_LENGTH, SKILL_FILE_NAME
+from everyskill.model.skills import MAX_CONTENT_LENGTH, MAX_FILE_SIZE, SKILL_FILE_NAME
 from everyskill.web.api.moments import Moment
 
 # Not blank, and without the one character that PostgreSQL's text cannot hold.
@@ -63,7 +63,7 @@ class OtherFile(Struct, frozen=True, forbid_unknown_fields=True):
     """A file beside SKILL.md: its path within the folder, its size, and its SHA-256 in hex."""
 
     path: Description
-    size: Annotated[int, Meta(ge=0, le=2**53)]
+    size: Annotated[int, Meta(ge=0, le=MAX_FILE_SIZE)]
     hash: Hash
 
 
