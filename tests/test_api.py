@@ -1,6 +1,7 @@
 """What each call of the API promises, through ASGI against a real database."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,11 +9,14 @@ import asyncpg
 import httpx
 import pytest
 from litestar import Litestar
+from litestar.types import Message
 
+import everyskill
 from everyskill.handles import Tenant
+from everyskill.web import admission
 from everyskill.web.app import create_app
 from tests.callers import SETTINGS, bearer, client_of, code_of
-from tests.conftest import Clone
+from tests.conftest import Clone, settle
 from tests.staging import is_badged, publish
 
 LONG_AGO = "2020-01-01T00:00:00Z"
@@ -408,6 +412,76 @@ async def test_readiness_says_which_revision_is_wrong(ann: httpx.AsyncClient, ow
     response = await ann.get("/health/ready")
     assert (response.status_code, code_of(response)) == (503, "database_too_new")
     assert "9999_later" in response.json()["detail"]
+
+
+async def test_a_body_that_does_not_come_gives_its_place_back(app: Litestar, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "BODY_SECONDS", 0.2)
+    narrow = create_app(app.state.database, type(SETTINGS)(**{**_fields(SETTINGS), "busy_limit": 1}))
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(60)
+
+    async with client_of(narrow, bearer()) as client:
+        headers = {"Content-Type": "application/json"}
+        slow = await client.post("/v1/views/lookup", content=endless(), headers=headers)
+        assert (slow.status_code, code_of(slow)) == (408, "body_too_slow")
+        assert (await client.get("/v1/whats-new")).status_code == 200
+
+
+async def test_a_client_that_hangs_up_is_no_error_of_ours(app: Litestar, caplog: pytest.LogCaptureFixture) -> None:
+    sent: list[Message] = []
+    token = bearer()["Authorization"].encode()
+    headers = [(b"authorization", token), (b"content-type", b"application/json"), (b"content-length", b"10")]
+    scope: Any = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "https",
+        "path": "/v1/views/lookup",
+        "raw_path": b"/v1/views/lookup",
+        "query_string": b"",
+        "root_path": "",
+        "headers": headers,
+        "client": ("127.0.0.1", 1),
+        "server": ("skills.example.org", 443),
+    }
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    assert [message["status"] for message in sent if message["type"] == "http.response.start"] == [400]
+    assert "request failed" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("comment", "status"),
+    [("a\0", 400), ("a" * 9_999 + "\0", 400), ("\0a", 400), (" \n", 400), (" a \n", 201), ("a" * 10_000, 201)],
+)
+async def test_a_comment_is_some_text_that_can_be_stored(
+    ann: httpx.AsyncClient, acme: Tenant, comment: str, status: int
+) -> None:
+    skill = await publish(acme)
+    answer = await ann.post(f"/v1/skills/{skill.skill_id}/feedback", json={"comment": comment})
+    assert answer.status_code == status
+
+
+async def test_a_full_queue_is_answered_by_come_back(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVERYSKILL_QUEUE_SIZE", "1")
+    async with everyskill.connect(clone.service_url) as database:
+        skill = await publish(await settle(database, "acme"))
+        async with client_of(create_app(database, SETTINGS), bearer()) as client:
+            path = f"/v1/skills/{skill.skill_id}/views"
+            await client.post(path)
+            answers = await asyncio.gather(*(client.post(path) for _ in range(20)))
+    refused = [answer for answer in answers if answer.status_code != 204]
+    assert {code_of(answer) for answer in refused} == {"overloaded"}
+    assert {(answer.status_code, answer.headers["retry-after"]) for answer in refused} == {(503, "5")}
 
 
 async def test_beyond_the_limit_requests_are_sent_away_to_come_back(app: Litestar, acme: Tenant) -> None:

@@ -25,7 +25,7 @@ from everyskill.web.app import create_app
 from everyskill.web.identity import Identity
 from everyskill.web.keys import COOLDOWN_SECONDS, FRESH_SECONDS, PublishedKeys
 from everyskill.web.refusals import InvalidToken, KeysUnavailable
-from everyskill.web.sessions import SESSION_COOKIE, Session, close_session, open_session
+from everyskill.web.sessions import LIFETIME_SECONDS, SESSION_COOKIE, close_session, csrf_of, open_session
 from everyskill.web.settings import WebSettings
 from tests.callers import AUDIENCE, ISSUER, SECRET, bearer, bearing, claims_of, client_of, code_of
 from tests.staging import publish
@@ -116,7 +116,8 @@ async def test_somebody_new_is_added_on_first_sight(app: Litestar, acme: Tenant)
     async with client_of(app, bearer("carol", name="Carol", email="carol@example.org", role="admin")) as client:
         assert (await client.get(ME)).status_code == 200
     carol = await acme.get_user("carol")
-    assert (carol.name, carol.email, carol.role) == ("Carol", "carol@example.org", Role.ADMIN)
+    # What a token allows ends with the token; what stays is what an operator gave.
+    assert (carol.name, carol.email, carol.role) == ("Carol", "carol@example.org", Role.MEMBER)
 
 
 async def test_many_first_requests_at_once_add_one_person(app: Litestar, owner: asyncpg.Connection) -> None:
@@ -357,16 +358,16 @@ def test_a_setting_that_cannot_be_read_is_named(name: str, value: str) -> None:
 
 def request_to(app: Litestar, server: str = "skills.example.org", scheme: str = "https") -> Request[Any, Any, Any]:
     factory = RequestFactory(app=app, server=server, port=443 if scheme == "https" else 80)
-    request: Request[Any, Any, Any] = factory.get("/")
+    request: Request[Any, Any, Any] = factory.get("/", headers={"Host": server})
     request.scope["scheme"] = scheme
     return request
 
 
 def session_of(app: Litestar, user: str = "ann", tenant: str = "acme") -> tuple[dict[str, str], str]:
-    """The header of a session's cookie, and its token against forgery."""
-    cookie = open_session(request_to(app), Identity(tenant, user, Role.MEMBER))
-    claims = jwt.decode(cookie.value or "", options={"verify_signature": False})
-    return {"Cookie": f"{SESSION_COOKIE}={cookie.value}"}, claims["session"]["csrf"]
+    """The header of a session's cookie, and the person's token against forgery."""
+    identity = Identity(tenant, user, Role.MEMBER)
+    cookie = open_session(request_to(app), identity)
+    return {"Cookie": f"{SESSION_COOKIE}={cookie.value}"}, csrf_of(request_to(app), identity)
 
 
 async def test_a_session_reads_and_with_its_token_writes(app: Litestar, acme: Tenant) -> None:
@@ -378,11 +379,16 @@ async def test_a_session_reads_and_with_its_token_writes(app: Litestar, acme: Te
     assert response.status_code == 200
 
 
-@pytest.mark.parametrize("case", ["none", "wrong", "of another session", "in the address", "not ASCII"])
+@pytest.mark.parametrize("case", ["none", "wrong", "of somebody else", "of a namesake", "in the address", "not ASCII"])
 async def test_a_write_without_the_sessions_token_is_forged(app: Litestar, acme: Tenant, case: str) -> None:
     skill = await publish(acme)
     cookie, token = session_of(app)
-    others = {"wrong": b"x", "of another session": session_of(app)[1].encode(), "not ASCII": "é".encode()}
+    others = {
+        "wrong": b"x",
+        "of somebody else": session_of(app, "bob")[1].encode(),
+        "of a namesake": session_of(app, "ann", "globex")[1].encode(),
+        "not ASCII": "é".encode(),
+    }
     headers = {b"x-csrf-token": others[case]} if case in others else {}
     query = f"?csrf_token={token}" if case == "in the address" else ""
     async with client_of(app, cookie) as client:
@@ -450,5 +456,42 @@ def test_the_cookie_travels_in_the_open_on_loopback_alone(app: Litestar, server:
     assert open_session(request, Identity("acme", "ann", Role.MEMBER)).secure is secure
 
 
-def test_a_session_says_nothing_of_rights() -> None:
-    assert "role" not in Session.__struct_fields__
+async def test_a_role_lives_no_longer_than_the_token_that_gave_it(app: Litestar, acme: Tenant) -> None:
+    upload = {"name": "x", "description": "x", "content": "x"}
+    for role, status in (("admin", 200), ("member", 403), (None, 403)):
+        async with client_of(app) as browser:
+            await browser.post("/sign-in", data={"token": jwt.encode(claims_of("eve", role=role), SECRET)})
+            token = csrf_of(request_to(app), Identity("acme", "eve", Role.MEMBER))
+            answer = await browser.put("/v1/skills/pdf", json=upload, headers={"X-CSRF-Token": token})
+            assert answer.status_code == status
+            answer = await browser.put("/v1/skills/pdf", json=upload, headers=bearer("eve", role=role))
+            assert answer.status_code == status
+
+
+def test_a_session_ends_with_the_token_that_opened_it(app: Litestar) -> None:
+    for until, seconds in ((time() + 600, 600), (time() + 10**9, LIFETIME_SECONDS), (None, LIFETIME_SECONDS)):
+        cookie = open_session(request_to(app), Identity("acme", "ann", Role.MEMBER, until=until))
+        claims = jwt.decode(cookie.value or "", options={"verify_signature": False})
+        assert abs(claims["exp"] - time() - seconds) < 60
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Origin": "https://evil.example.org"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "https://skills.example.org"}, 200),
+        ({"Origin": "https://skills.example.org", "Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Sec-Fetch-Site": "none"}, 200),
+        ({}, 200),
+    ],
+)
+async def test_a_write_from_another_site_is_refused_whoever_vouches_for_its_sender(
+    ann: httpx.AsyncClient, acme: Tenant, headers: dict[str, str], status: int
+) -> None:
+    skill = await publish(acme)
+    answer = await ann.post(f"/v1/skills/{skill.skill_id}/visit", headers=headers)
+    assert answer.status_code == status
+    assert (await acme.get_user_view("ann", skill.skill_id) is not None) == (status == 200)

@@ -87,12 +87,28 @@ async def test_without_a_demo_only_a_token_lets_in(app: Litestar) -> None:
         assert (await visitor.get("/")).status_code == 200
 
 
-async def test_a_token_from_a_proxy_opens_a_session_for_the_forms(app: Litestar, acme: Tenant) -> None:
+async def test_nobody_is_signed_in_from_another_site(visitor: httpx.AsyncClient) -> None:
+    headers = {"Origin": "https://evil.example.org"}
+    refused = await visitor.post("/sign-in", data={"tenant": "acme", "user": "ann"}, headers=headers)
+    assert refused.status_code == 403
+    assert "set-cookie" not in refused.headers
+
+
+async def test_who_would_not_stay_signed_in_is_told_so(app: Litestar) -> None:
+    headers = {"Origin": "http://skills.example.org", "Accept": "text/html"}
+    async with client_of(app, headers) as visitor:
+        refused = await visitor.post("/sign-in", data={"token": jwt.encode(claims_of(), SECRET)})
+    assert refused.status_code == 400
+    assert "needs https://" in refused.text
+
+
+async def test_with_a_token_from_a_proxy_the_forms_work_in_every_tab(app: Litestar, acme: Tenant) -> None:
     skill = await publish(acme)
     await acme.visit_skill("ann", skill.skill_id)
     await publish(acme, content="two")
     async with client_of(app, {"Accept": "text/html"} | bearer()) as proxied:
         page = await proxied.get("/")
+        await proxied.get("/skills")
         form = {name: field_of(page, name) for name in ("csrf_token", "as_of")}
         assert (await proxied.post("/whats-new/seen", data=form)).status_code == 303
     assert not await is_badged(acme, "ann", skill.skill_id)
@@ -123,7 +139,7 @@ async def test_a_form_without_the_sessions_token_is_refused(
 async def test_a_proxys_word_is_no_token(app: Litestar, acme: Tenant, path: str) -> None:
     await publish(acme)
     async with client_of(app, {"Accept": "text/html"} | bearer()) as proxied:
-        assert (await proxied.post(path, data={"comment": "a"})).status_code in {401, 403}
+        assert (await proxied.post(path, data={"comment": "a"})).status_code == 403
 
 
 async def test_a_write_that_another_site_made_is_refused(ann: httpx.AsyncClient, acme: Tenant) -> None:
@@ -143,8 +159,28 @@ async def test_a_page_tells_what_changed_and_marks_by_hand(reader: httpx.AsyncCl
     names = ("csrf_token", "version", "viewed_at", "since", "since_version")
     back = await reader.post("/skills/pdf/seen", data={name: field_of(page, name) for name in names})
     assert not await is_badged(acme, "ann", skill.skill_id)
-    assert "v1 → v2" in (await reader.get(back.headers["location"])).text
+    again = (await reader.get(back.headers["location"])).text
+    assert "v1 → v2" in again
+    assert ">Seen<" in again
     assert "v1 → v2" not in (await reader.get("/skills/pdf")).text
+
+
+async def test_a_copied_address_tells_everybody_their_own_story(reader: httpx.AsyncClient, acme: Tenant) -> None:
+    skill = await publish(acme)
+    await acme.visit_skill("ann", skill.skill_id)
+    await publish(acme, content="two")
+    page = await reader.get("/skills/pdf")
+    names = ("csrf_token", "version", "viewed_at", "since", "since_version")
+    back = await reader.post("/skills/pdf/seen", data={name: field_of(page, name) for name in names})
+    address = back.headers["location"]
+    await reader.post("/sign-in", data={"tenant": "acme", "user": "bob"})
+    assert "Since your last visit" not in (await reader.get(address)).text
+    await acme.visit_skill("bob", skill.skill_id)
+    assert "Since your last visit" not in (await reader.get(address)).text
+    # And an old bookmark tells nothing old after a later visit.
+    await acme.visit_skill("ann", skill.skill_id)
+    await reader.post("/sign-in", data={"tenant": "acme", "user": "ann"})
+    assert "Since your last visit" not in (await reader.get(address)).text
 
 
 async def test_what_was_published_after_the_page_was_made_keeps_its_badge(
@@ -284,6 +320,12 @@ def test_links_lead_away_without_a_trace() -> None:
     assert 'rel="nofollow noopener noreferrer"' in to_html("[a](https://example.org)")
 
 
+@pytest.mark.parametrize("link", ["[list](checklist.md)", "[list](../other/SKILL.md)", "[list](#part)"])
+def test_a_link_that_would_lead_nowhere_is_text(link: str) -> None:
+    assert "href" not in to_html(link)
+    assert "list</a>" in to_html(link)
+
+
 def test_an_endless_text_is_shown_as_it_is() -> None:
     assert to_html("*" * (MOST_RENDERED + 1)).startswith("<pre>***")
 
@@ -318,6 +360,9 @@ async def test_an_error_is_a_page_for_people_and_a_problem_for_programs(reader: 
         "/static//etc/passwd",
         "/skills/..%2f..%2fetc%2fpasswd",
         "/skills/%2e%2e",
+        "/static/%00",
+        "/static/" + "a" * 3_000,
+        "/static/style.css/x",
     ],
 )
 async def test_no_path_leads_out(reader: httpx.AsyncClient, path: str) -> None:
@@ -331,6 +376,31 @@ async def test_what_pages_are_made_of_may_be_kept(visitor: httpx.AsyncClient) ->
     style = await visitor.get(address)
     assert style.status_code == 200
     assert "immutable" in style.headers["cache-control"]
+    # An older process may be asked for what only a newer one has.
+    other = await visitor.get("/static/style.css?v=of-another-release")
+    assert (other.status_code, other.headers["cache-control"]) == (200, "no-cache")
+
+
+@pytest.mark.parametrize("host", ["localhost:abc", "localhost:99999999", "a:b:c", "[::1"])
+async def test_a_host_that_cannot_be_read_is_no_error_of_ours(visitor: httpx.AsyncClient, host: str) -> None:
+    for path in ("/", "/sign-in", "/skills/x"):
+        assert (await visitor.get(path, headers={"Host": host})).status_code < 500
+    entering = await visitor.post("/sign-in", data={"tenant": "acme", "user": "ann"}, headers={"Host": host})
+    assert entering.status_code < 500
+
+
+async def test_a_form_of_another_kind_is_refused(reader: httpx.AsyncClient) -> None:
+    part = b'Content-Disposition: form-data; name="a"\r\nContent-Type: text/plain; charset=zzz'
+    body = b"--x\r\n" + part + b"\r\n\r\na\r\n--x--\r\n"
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    for path in FORMS:
+        assert (await reader.post(path, content=body, headers=headers)).status_code == 403
+
+
+async def test_a_category_is_filtered_by_exactly_its_name(reader: httpx.AsyncClient, acme: Tenant) -> None:
+    await publish(acme, category="Data  Team ")
+    [value] = re.findall(r'<option value="(D[^"]*)"', (await reader.get("/skills")).text)
+    assert 'href="/skills/pdf"' in (await reader.get("/skills", params={"category": value})).text
 
 
 async def test_a_skill_next_door_is_not_there(reader: httpx.AsyncClient, globex: Tenant) -> None:
@@ -342,11 +412,37 @@ async def test_a_skill_next_door_is_not_there(reader: httpx.AsyncClient, globex:
 
 @pytest.mark.parametrize(
     "query",
-    ["since=yesterday", "since=120", "since=2026-01-01T00:00:00", "since=2026-01-01T00:00:00Z&since_version=-1"],
+    [
+        "since=yesterday",
+        "since=120",
+        "since=2026-01-01T00:00:00",
+        "since=0001-01-01T00:00:00%2B14:00",
+        "since=2026-01-01T00:00:00Z&since_version=-1",
+        "since=2026-01-01T00:00:00Z&since_version=" + "1" * 5_000,
+        "since=2026-01-01T00:00:00Z&since_version=%C2%B2",
+    ],
 )
 async def test_a_bad_look_is_a_bad_request(reader: httpx.AsyncClient, acme: Tenant, query: str) -> None:
     await publish(acme)
-    assert (await reader.get(f"/skills/pdf?{query}")).status_code == 400
+    assert (await reader.get(f"/skills/pdf?{query}&visited=2026-01-01T00:00:00Z")).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "odd", [{"since": "not a date"}, {"since": "0001-01-01T00:00:00+14:00"}, {"since_version": "1" * 5_000}]
+)
+@pytest.mark.parametrize("act", ["seen", "feedback"])
+async def test_a_form_that_cannot_be_read_changes_nothing(
+    reader: httpx.AsyncClient, acme: Tenant, act: str, odd: dict[str, str]
+) -> None:
+    skill = await publish(acme)
+    page = await reader.get("/skills/pdf")
+    form = {name: field_of(page, name) for name in ("csrf_token", "viewed_at", "version")} | {
+        "comment": "a",
+        "since": "2026-01-01T00:00:00Z",
+    }
+    assert (await reader.post(f"/skills/pdf/{act}", data=form | odd)).status_code == 400
+    assert await acme.get_user_view("ann", skill.skill_id) is None
+    assert await acme.count_feedback_since(skill.skill_id, datetime.now(UTC) - timedelta(minutes=1)) == 0
 
 
 async def test_feedback_is_given_from_the_page(reader: httpx.AsyncClient, acme: Tenant) -> None:

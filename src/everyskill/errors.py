@@ -50,7 +50,7 @@ class InvalidTimestamp(InvalidInput):
 
     field: str
     code = "invalid_timestamp"
-    sentence = "{field} must be a datetime with a time zone, such as datetime.now(UTC)."
+    sentence = "{field} must be a moment with a time zone: datetime.now(UTC) in Python, 2026-11-21T09:30:00Z in text."
 
 
 @dataclass(eq=False)

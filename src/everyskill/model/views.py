@@ -29,6 +29,12 @@ class LastLook(Struct, frozen=True):
     last_viewed_version: int | None
 
 
+class LookBefore(LastLook, frozen=True):
+    """The last look before a visit, and the moment at which that visit was recorded. Both times are aware."""
+
+    visited_at: datetime
+
+
 AnyLook: TypeAlias = UserSkillView | LastLook
 
 

@@ -67,12 +67,12 @@ async def identify_token(request: AnyRequest, token: str) -> Identity:
     bearer = await read_token(token.strip(), request.app.state.settings, keys)
     members: Members = request.app.state.members
     try:
-        user = await members.admit(
-            bearer.tenant_id, bearer.user_id, email=bearer.email, name=bearer.name, role=bearer.role
-        )
+        user = await members.admit(bearer.tenant_id, bearer.user_id, email=bearer.email, name=bearer.name)
     except (TenantNotFound, TenantInactive) as error:
         raise InvalidToken from error
-    return Identity(bearer.tenant_id, user.id, bearer.role or user.role, bearer.name or user.name)
+    return Identity(
+        bearer.tenant_id, user.id, bearer.role or user.role, bearer.name or user.name, bearer.role, bearer.until
+    )
 
 
 async def _identify(request: AnyRequest) -> Identity:
@@ -84,8 +84,9 @@ async def _identify(request: AnyRequest) -> Identity:
     session = read_session(request)
     if session is None:
         raise NotSignedIn
-    await check_csrf(request, session)
-    return await _by_session(request, session)
+    identity = await _by_session(request, session)
+    await check_csrf(request, identity)
+    return identity
 
 
 async def _by_session(request: AnyRequest, session: Session) -> Identity:
@@ -94,7 +95,7 @@ async def _by_session(request: AnyRequest, session: Session) -> Identity:
         user = await members.find(session.tenant_id, session.user_id)
     except (TenantNotFound, TenantInactive, UserNotFound) as error:
         raise NotSignedIn from error
-    return Identity(session.tenant_id, user.id, user.role, session.name or user.name)
+    return Identity(session.tenant_id, user.id, session.role or user.role, session.name or user.name)
 
 
 def _as_request(connection: ASGIConnection[Any, Any, Any, Any]) -> AnyRequest:

@@ -9,7 +9,7 @@ def with_head(app: ASGIApp) -> ASGIApp:
 
     async def answering(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.HTTP and scope["method"] == HttpMethod.HEAD:
-            scope["method"] = HttpMethod.GET
+            scope["method"] = HttpMethod.GET.value
             send = _without_body(send)
         await app(scope, receive, send)
 

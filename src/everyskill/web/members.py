@@ -4,7 +4,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from everyskill.handles import Database
-from everyskill.model.tenants import Role, User
+from everyskill.model.tenants import User
 
 KNOWN_SECONDS = 30.0
 MOST_KNOWN = 10_000
@@ -18,16 +18,16 @@ class Members:
         self._clock = clock
         self._known: dict[tuple[str, str], tuple[User, float]] = {}
 
-    async def admit(
-        self, tenant_id: str, user_id: str, *, email: str | None, name: str | None, role: Role | None
-    ) -> User:
-        """The user, added on first sight. Raises TenantNotFound or TenantInactive."""
+    async def admit(self, tenant_id: str, user_id: str, *, email: str | None, name: str | None) -> User:
+        """The user, added on first sight as a member, whatever role a token gives for its own time.
+
+        Raises TenantNotFound or TenantInactive.
+        """
         user, until = self._known.get((tenant_id, user_id), (None, 0.0))
         if user is not None and self._clock() < until:
             return user
         tenant = self._database.tenant(tenant_id)
-        user = await tenant.admit_user(user_id, email=email, name=name, role=role or Role.MEMBER)
-        return self._remember(tenant_id, user)
+        return self._remember(tenant_id, await tenant.admit_user(user_id, email=email, name=name))
 
     async def find(self, tenant_id: str, user_id: str) -> User:
         """The user, if there is one. Raises TenantNotFound, TenantInactive or UserNotFound."""

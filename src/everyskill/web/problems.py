@@ -28,6 +28,7 @@ STATUSES: dict[type[Exception], HTTPStatus] = {
     refusals.InvalidToken: HTTPStatus.UNAUTHORIZED,
     refusals.CsrfFailed: HTTPStatus.FORBIDDEN,
     refusals.NotAllowed: HTTPStatus.FORBIDDEN,
+    refusals.BodyTooSlow: HTTPStatus.REQUEST_TIMEOUT,
     refusals.NotJson: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     refusals.HeadersTooLarge: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     refusals.TooBusy: HTTPStatus.SERVICE_UNAVAILABLE,

@@ -39,6 +39,27 @@ class CsrfFailed(Refusal):
     sentence = "This form is out of date. Load the page again and repeat what you did."
 
 
+class NeedsHttps(Refusal):
+    """A sign-in over plain HTTP from another machine."""
+
+    code = "needs_https"
+    sentence = "Signing in from another machine needs https://, or your browser would not keep you signed in."
+
+
+class BodyTooSlow(Refusal):
+    """A body that did not arrive in time; it held a place that others wait for."""
+
+    code = "body_too_slow"
+    sentence = "The body of the request did not arrive in time."
+
+
+class ClientGone(Refusal):
+    """The client hung up before its body had arrived."""
+
+    code = "client_gone"
+    sentence = "The request ended before its body had arrived."
+
+
 @dataclass(eq=False)
 class NotAllowed(Refusal):
     """Known, but not entitled."""
@@ -60,6 +81,13 @@ class HeadersTooLarge(Refusal):
 
     code = "headers_too_large"
     sentence = "The address and the headers are too long together. Many ids go to POST /v1/views/lookup."
+
+
+class HostUnreadable(Refusal):
+    """A Host header that names no host, so that no address can be made with it."""
+
+    code = "host_unreadable"
+    sentence = "The Host header is not a host and a port."
 
 
 class TooBusy(Refusal):

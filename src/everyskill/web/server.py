@@ -17,7 +17,7 @@ from everyskill.errors import EverySkillError
 from everyskill.handles import Database
 from everyskill.web.admission import MOST_HEAD_BYTES
 from everyskill.web.app import create_app
-from everyskill.web.settings import WebSettings, is_loopback
+from everyskill.web.settings import WebSettings, host_name, is_loopback
 
 GRACE_SECONDS = 30
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -79,10 +79,12 @@ def with_loopback_names(app: ASGIApp) -> ASGIApp:
 
     async def named(scope: Scope, receive: Receive, send: Send) -> None:
         host = Headers.from_scope(scope).get("host", "") if scope["type"] == ScopeType.HTTP else "localhost"
-        if is_loopback(host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host):
+        if is_loopback(host_name(host)):
             await app(scope, receive, send)
             return
-        answer = ASGIResponse(body=b"Call this by its own name: localhost.\n", status_code=_MISDIRECTED)
+        answer = ASGIResponse(
+            body=b"Call this by its own name: localhost.\n", status_code=_MISDIRECTED, media_type="text/plain"
+        )
         await answer(scope, receive, send)
 
     return named

@@ -96,6 +96,12 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def host_name(host: str) -> str:
+    """The name or address in a Host header, without the port."""
+    name, _, port = host.rpartition(":")
+    return name if port.isdigit() else host
+
+
 def _check_secret(name: str, value: str | None) -> None:
     if value is not None and len(value.encode()) < SHORTEST_SECRET:
         raise InvalidSetting(name, f"must be at least {SHORTEST_SECRET} bytes long")

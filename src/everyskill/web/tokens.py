@@ -17,13 +17,14 @@ _REQUIRED = ["exp", "iss", "aud", "sub"]
 
 
 class Bearer(Struct, frozen=True):
-    """Whom a token speaks of. `role` is None where the token leaves that to the catalog."""
+    """Whom a token speaks of. `role` is None where it leaves that to the catalog; `until` is in seconds since 1970."""
 
     tenant_id: str
     user_id: str
     role: Role | None
     name: str | None
     email: str | None
+    until: float
 
 
 async def read_token(token: str, settings: WebSettings, keys: Keys) -> Bearer:
@@ -58,6 +59,7 @@ def _bearer(claims: dict[str, Any], settings: WebSettings) -> Bearer:
         role=_role(claims.get(settings.role_claim)),
         name=_text(claims.get(settings.name_claim)),
         email=_text(claims.get(settings.email_claim)),
+        until=float(claims["exp"]),
     )
 
 

@@ -21,7 +21,8 @@ from everyskill.model.skills import MAX_CONTENT_LENGTH, MAX_FILE_SIZE, SKILL_FIL
 from everyskill.web.api.moments import Moment
 
 # Not blank, and without the one character that PostgreSQL's text cannot hold.
-_STORABLE = r"^[^\x00]*[^\x00\s][^\x00]*$"
+# Each part begins where the one before cannot go on, so that no text takes longer than its length.
+_STORABLE = r"^\s*[^\x00\s][^\x00]*$"
 
 Version = Annotated[int, Meta(ge=1, le=MAX_VERSION)]
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_LENGTH, pattern=r"^[^\x00]+$")]
@@ -118,6 +119,7 @@ class VersionNumber(Struct, frozen=True):
 
 def _within(path: str) -> str:
     parts = PurePosixPath(path).parts
-    if path.startswith("/") or "\\" in path or ".." in parts or str(PurePosixPath(path)) != path:
+    is_plain = path.isprintable() and "\\" not in path and str(PurePosixPath(path)) == path
+    if not is_plain or not parts or path.startswith("/") or ".." in parts:
         raise InvalidText("file path", "must lie within the folder, with forward slashes and without dots")
     return path

@@ -40,6 +40,7 @@ EXAMPLE_MOMENT = "2026-11-21T09:30:00.123Z"
 _A_SKILL = _told("The skill, by its id.", EXAMPLE_SKILL_ID, **_STORABLE)
 _SKILLS = _told("The skills, by their ids.", [EXAMPLE_SKILL_ID], type="array", items={"type": "string"} | _STORABLE)
 _NAMED = _told("The skill, by its slug or its id.", "code-review", **_STORABLE)
+_SLUG = _told("The skill, by its slug.", "code-review", **_STORABLE)
 _A_VERSION = _told("The version, by its id.", EXAMPLE_SKILL_ID, **_STORABLE)
 _LIMIT = _told("How many items.", 10, type="integer", minimum=1, maximum=MAX_LIMIT)
 _NUMBER = {"type": "integer", "minimum": 1, "maximum": MAX_VERSION}
@@ -47,6 +48,7 @@ _NUMBER = {"type": "integer", "minimum": 1, "maximum": MAX_VERSION}
 SkillId = Annotated[str, PathParameter(**_A_SKILL)]
 SkillIds = Annotated[list[str] | None, QueryParameter(name="skill_id", **_SKILLS)]
 SkillName = Annotated[str, PathParameter(**_NAMED)]
+SkillSlug = Annotated[str, PathParameter(**_SLUG)]
 VersionId = Annotated[str, PathParameter(**_A_VERSION)]
 Limit = Annotated[int, QueryParameter(**_LIMIT)]
 Cursor = Annotated[str | None, QueryParameter(**_told("`next_cursor` of the page before.", "code-review"))]

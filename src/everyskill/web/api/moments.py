@@ -8,13 +8,14 @@ from litestar.params import KwargDefinition
 from msgspec import ValidationError, convert
 
 from everyskill.errors import InvalidTimestamp
+from everyskill.model.inputs import check_moment
 
 Moment = Annotated[str, KwargDefinition(format=OpenAPIFormat.DATE_TIME)]
 
 
 def read_moment(field: str, text: str) -> datetime:
-    """A moment from RFC 3339 text; whether it has an offset is the services' to check. Raises InvalidTimestamp."""
+    """A moment in UTC from RFC 3339 text. Raises InvalidTimestamp, also for one without an offset."""
     try:
-        return convert(text, datetime)
+        return check_moment(field, convert(text, datetime))
     except ValidationError as error:
         raise InvalidTimestamp(field) from error

@@ -17,6 +17,7 @@ from everyskill.web.api.documents import (
     Since,
     SkillId,
     SkillName,
+    SkillSlug,
     Text,
     To,
     VersionId,
@@ -86,11 +87,11 @@ async def add_feedback(tenant: House, identity: Asker, skill_id: SkillId, data: 
     )
 
 
-@put("/skills/{skill:str}", responses=answers(200, Publication, examples.PUBLICATION, *READS_BODY))
-async def publish_skill(tenant: House, identity: Asker, skill: SkillName, data: JSONBody[SkillUpload]) -> Publication:
+@put("/skills/{slug:str}", responses=answers(200, Publication, examples.PUBLICATION, *READS_BODY))
+async def publish_skill(tenant: House, identity: Asker, slug: SkillSlug, data: JSONBody[SkillUpload]) -> Publication:
     """Publish a skill under this slug, or its next version; nothing happens where nothing changed. Admins only."""
     require_role(identity, Role.ADMIN)
-    return await tenant.publish_skill(data.folder(skill), author_id=identity.user_id)
+    return await tenant.publish_skill(data.folder(slug), author_id=identity.user_id)
 
 
 router = Router(

@@ -16,6 +16,5 @@ routers = [
         dependencies={"reader": provide_reader},
         include_in_schema=False,
     ),
-    Router("/", route_handlers=[*sign_in.handlers], include_in_schema=False),
-    assets.router,
+    Router("/", route_handlers=[*sign_in.handlers, *assets.handlers], include_in_schema=False),
 ]

@@ -1,7 +1,7 @@
 """What people see when something went wrong."""
 
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from litestar import Response
 from litestar.response import Redirect
@@ -20,4 +20,6 @@ def render_error(request: AnyRequest, status: int, title: str, detail: str) -> R
 
 
 def _here(request: AnyRequest) -> str:
-    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    # Not request.url: that needs a Host that can be read.
+    query: str = request.scope["query_string"].decode("latin-1")
+    return quote(request.scope["path"]) + (f"?{query}" if query else "")

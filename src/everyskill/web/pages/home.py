@@ -35,7 +35,9 @@ async def show_home(tenant: House, reader: Reading, cursor: FromQuery[str | None
     page = await tenant.get_whats_new_page(reader.user_id, _LENGTH, cursor)
     changes = await tenant.get_changes_for_skills(reader.user_id, [item.skill_id for item in page.items])
     entries = [Entry(item, _summary(changes.get(item.skill_id, []))) for item in page.items]
-    return render("home.html", reader=reader, entries=entries, as_of=page.as_of, next_cursor=page.next_cursor)
+    return render(
+        "home.html", reader=reader, entries=entries, cursor=cursor, as_of=page.as_of, next_cursor=page.next_cursor
+    )
 
 
 @post("/whats-new/seen", guards=[require_form])

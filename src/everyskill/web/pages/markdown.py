@@ -33,6 +33,8 @@ def _render(body: str) -> Markup:
         tags=_TAGS,
         attributes=_ATTRIBUTES,
         url_schemes=_SCHEMES,
+        # The texts of a skill's other files are not kept, so a link to one would lead nowhere.
+        url_relative="deny",
         link_rel="nofollow noopener noreferrer",
     )
     return Markup(html)  # noqa: S704 - cleaned in the line above

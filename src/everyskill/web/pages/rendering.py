@@ -5,7 +5,6 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import MediaType, Response
-from litestar.datastructures import Cookie
 
 from everyskill.web.api.answers import PRIVATE
 from everyskill.web.pages.assets import asset
@@ -36,8 +35,7 @@ _KIB = 1024
 def render(template: str, *, reader: Reader | None, status_code: int = 200, **facts: Any) -> Response[str]:
     """A page. Whatever stands in `facts` is text to the template, never markup."""
     text = _TEMPLATES.get_template(template).render(reader=reader, **facts)
-    cookies: list[Cookie] = [reader.cookie] if reader is not None and reader.cookie is not None else []
-    return Response(text, status_code=status_code, media_type=MediaType.HTML, headers=dict(HEADERS), cookies=cookies)
+    return Response(text, status_code=status_code, media_type=MediaType.HTML, headers=dict(HEADERS))
 
 
 def iso(moment: datetime) -> str:

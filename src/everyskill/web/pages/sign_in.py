@@ -14,9 +14,9 @@ from everyskill.web.authentication import AnyRequest, identify_token
 from everyskill.web.identity import Identity
 from everyskill.web.pages.readers import require_form
 from everyskill.web.pages.rendering import render
-from everyskill.web.refusals import UnknownPerson
-from everyskill.web.sessions import close_session, open_session
-from everyskill.web.settings import WebSettings
+from everyskill.web.refusals import NeedsHttps, UnknownPerson
+from everyskill.web.sessions import check_site, close_session, open_session
+from everyskill.web.settings import WebSettings, host_name, is_loopback
 
 _MOST_PEOPLE = 12
 
@@ -46,7 +46,11 @@ async def show_sign_in(request: AnyRequest, next: FromQuery[str] = "/") -> Respo
 
 @post("/sign-in")
 async def sign_in(request: AnyRequest, data: URLEncodedBody[SignInForm]) -> Response[Any]:
-    """Let somebody in. Raises UnknownPerson or InvalidToken."""
+    """Let somebody in. Raises UnknownPerson, InvalidToken, CsrfFailed or NeedsHttps."""
+    check_site(request)
+    if request.headers.get("Origin", "").startswith("http://") and not is_loopback(_host(request)):
+        # The browser would drop the cookie without a word.
+        raise NeedsHttps
     settings: WebSettings = request.app.state.settings
     by_name = settings.demo_sign_in and not data.token
     identity = await _demo_user(request, data) if by_name else await identify_token(request, data.token)
@@ -71,6 +75,10 @@ async def _demo_user(request: AnyRequest, form: SignInForm) -> Identity:
 async def _people(request: AnyRequest) -> list[User]:
     database: Database = request.app.state.database
     return await database.tenant(request.app.state.settings.demo_tenant).list_users(_MOST_PEOPLE)
+
+
+def _host(request: AnyRequest) -> str:
+    return host_name(request.headers.get("Host", ""))
 
 
 def _within(path: str) -> str:

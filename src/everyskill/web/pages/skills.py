@@ -32,6 +32,7 @@ async def list_skills(
         categories=await tenant.list_categories(),
         text=text,
         category=category,
+        cursor=cursor,
         next_query=urlencode({name: value for name, value in query.items() if value}) if page.next_cursor else None,
     )
 
