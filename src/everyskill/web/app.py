@@ -20,6 +20,7 @@ from everyskill.web.logs import with_request_log
 from everyskill.web.members import Members
 from everyskill.web.problems import answer_problem
 from everyskill.web.settings import WebSettings
+from everyskill.web.tokens import KnownTokens
 
 
 def create_app(database: Database, settings: WebSettings) -> Litestar:
@@ -42,11 +43,12 @@ def create_app(database: Database, settings: WebSettings) -> Litestar:
 
 
 def _state(database: Database, settings: WebSettings) -> State:
+    keys = keys_of(settings)
     return State(
         {
             "database": database,
             "settings": settings,
-            "token_keys": keys_of(settings),
+            "tokens": None if keys is None else KnownTokens(settings, keys),
             "members": Members(database),
             "render_error": pages.render_error,
         }

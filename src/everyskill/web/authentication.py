@@ -10,11 +10,10 @@ from litestar.handlers import BaseRouteHandler
 from everyskill.errors import TenantInactive, TenantNotFound, UserNotFound
 from everyskill.handles import Database, Tenant
 from everyskill.web.identity import Identity
-from everyskill.web.keys import Keys
 from everyskill.web.members import Members
 from everyskill.web.refusals import InvalidToken, NotAllowed, NotJson, NotSignedIn
 from everyskill.web.sessions import SAFE_METHODS, Session, check_csrf, check_site, read_session
-from everyskill.web.tokens import read_token
+from everyskill.web.tokens import KnownTokens
 
 _SCHEME = "bearer"
 _JSON = "application/json"
@@ -45,7 +44,7 @@ async def require_identity(connection: ASGIConnection[Any, Any, Any, Any], _: Ba
     await provide_identity(_as_request(connection))
 
 
-def require_json(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+async def require_json(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
     """A guard: a body must say that it is JSON. Raises NotJson."""
     request = _as_request(connection)
     has_body = request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
@@ -61,10 +60,10 @@ def require_role(identity: Identity, role: str) -> None:
 
 async def identify_token(request: AnyRequest, token: str) -> Identity:
     """Who a bearer token vouches for. Raises InvalidToken or KeysUnavailable."""
-    keys: Keys | None = request.app.state.token_keys
-    if keys is None:
+    tokens: KnownTokens | None = request.app.state.tokens
+    if tokens is None:
         raise InvalidToken
-    bearer = await read_token(token.strip(), request.app.state.settings, keys)
+    bearer = await tokens.read(token.strip())
     members: Members = request.app.state.members
     try:
         user = await members.admit(bearer.tenant_id, bearer.user_id, email=bearer.email, name=bearer.name)
