@@ -7,7 +7,7 @@ from typing import TypeAlias, TypeVar
 import asyncpg
 
 from everyskill.database.batching import Batcher
-from everyskill.database.scope import ENTER_TO_PROBE, TenantConnection, begin
+from everyskill.database.scope import PROBING_PLANS, TenantConnection, begin
 from everyskill.database.user_skill_views import Lookup, find_updated, find_views, record_views, what_was_deleted
 from everyskill.model.views import NewUserSkillView, UserSkillView
 
@@ -70,7 +70,7 @@ class FoldedCalls:
         self, find_all: FindAll[Answer], questions: Mapping[str, Sequence[Question]]
     ) -> dict[str, list[Answer]]:
         answers = {}
-        async with begin(self._pool, readonly=True, enter=ENTER_TO_PROBE) as transaction:
+        async with begin(self._pool, readonly=True, plans=PROBING_PLANS) as transaction:
             for tenant_id, asked in questions.items():
                 lookups = [Lookup(place, *question) for place, question in enumerate(asked)]
                 answers[tenant_id] = await find_all(await transaction.enter(tenant_id), lookups)
@@ -78,7 +78,7 @@ class FoldedCalls:
 
     async def _record_all(self, views: Mapping[str, Sequence[NewUserSkillView]]) -> dict[str, list[str | None]]:
         answers = {}
-        async with begin(self._pool, readonly=False, enter=ENTER_TO_PROBE) as transaction:
+        async with begin(self._pool, readonly=False, plans=PROBING_PLANS) as transaction:
             # One order for all writers, here as within a tenant, so that no two wait for each other in a circle.
             for tenant_id in sorted(views):
                 missing = await record_views(await transaction.enter(tenant_id), views[tenant_id])

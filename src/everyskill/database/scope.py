@@ -1,7 +1,7 @@
 """Opens a tenant's transaction; nothing else may set the tenant."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import asyncpg
@@ -14,23 +14,22 @@ from everyskill.model.inputs import check_id
 if TYPE_CHECKING:
     from everyskill.database.folding import FoldedCalls
 
-ENTER = "SELECT set_config('app.current_tenant_id', $1, true)"
-# Users differ by orders of magnitude in what they have seen, so a plan made for one must not be kept for all.
-ENTER_WITH_OWN_PLANS = f"{ENTER}, set_config('plan_cache_mode', 'force_custom_plan', true)"
-# For statements that name the keys of every row they touch: look each up by its index, in the order of the joins,
-# whatever the statistics say of a catalog that was just filled.
-_PROBE = {
-    "join_collapse_limit": "1",
-    "enable_seqscan": "off",
-    "enable_bitmapscan": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    "enable_material": "off",
-}
-ENTER_TO_PROBE = ", ".join([ENTER, *(f"set_config('{name}', '{value}', true)" for name, value in _PROBE.items())])
+
+def _set(**settings: str) -> str:
+    return "".join(f", set_config('{name}', '{value}', true)" for name, value in settings.items())
 
 
-Isolation: TypeAlias = Literal["read_committed", "repeatable_read"]
+# How a transaction's statements are planned. Once for all, where they look a few rows up by their keys:
+KEPT_PLANS = _set(plan_cache_mode="force_generic_plan")
+# Each time anew, where users differ by orders of magnitude in what they have seen:
+OWN_PLANS = _set(plan_cache_mode="force_custom_plan")
+# The same, walking either the recent updates or the user's rows, whichever is fewer, and never all of both:
+WALKING_PLANS = _set(plan_cache_mode="force_custom_plan", enable_hashjoin="off", enable_mergejoin="off")
+# Once, and every row by its index, where a statement names the keys of all that it touches, whatever the statistics
+# say of a catalog that was just filled:
+PROBING_PLANS = _set(plan_cache_mode="force_generic_plan", enable_seqscan="off", enable_bitmapscan="off")
+
+Isolation: TypeAlias = Literal["READ COMMITTED", "REPEATABLE READ"]
 
 
 class TenantConnection:
@@ -63,29 +62,49 @@ class TenantConnection:
 class Transaction:
     """A transaction that goes from tenant to tenant: it sees the rows of the one that was entered last."""
 
-    __slots__ = ("_connection", "_enter")
+    __slots__ = ("_connection", "_plans", "_start")
 
-    def __init__(self, connection: AnyConnection, enter: str) -> None:
+    def __init__(self, connection: AnyConnection, start: str, plans: str) -> None:
         self._connection = connection
-        self._enter = enter
+        self._start = start
+        self._plans = plans
 
     async def enter(self, tenant_id: str) -> TenantConnection:
         """Sets the tenant. What an earlier call gave sees nothing from now on: it still names its own in its SQL."""
-        await self._connection.execute(self._enter, tenant_id)
+        start, self._start = self._start, ""
+        # BEGIN and the tenant go in one message, which takes no parameters; in hex no id can be anything but an id.
+        tenant = f"convert_from(decode('{tenant_id.encode().hex()}', 'hex'), 'UTF8')"
+        await self._connection.execute(
+            f"{start}SELECT set_config('app.current_tenant_id', {tenant}, true){self._plans}"
+        )
         return TenantConnection(self._connection, tenant_id)
+
+    async def end(self, how: str) -> None:
+        """COMMIT or ROLLBACK, where it was begun."""
+        if not self._start:
+            await self._connection.execute(how)
 
 
 @asynccontextmanager
 async def begin(
-    pool: asyncpg.Pool, *, readonly: bool, enter: str = ENTER, isolation: Isolation = "read_committed"
+    pool: asyncpg.Pool, *, readonly: bool, plans: str = KEPT_PLANS, isolation: Isolation = "READ COMMITTED"
 ) -> AsyncIterator[Transaction]:
     """A transaction that is committed when the block ends, and undone when it raises (S14).
 
     Its isolation is said and never the server's default: what waits for a lock must then see what it waited for.
     """
+    start = f"BEGIN ISOLATION LEVEL {isolation}{' READ ONLY' if readonly else ''}; "
     with reaching():
-        async with pool.acquire() as connection, connection.transaction(isolation=isolation, readonly=readonly):
-            yield Transaction(connection, enter)
+        async with pool.acquire() as connection:
+            transaction = Transaction(connection, start, plans)
+            try:
+                yield transaction
+            except BaseException:
+                # A connection that is lost has nothing to undo, and the first error says more.
+                with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                    await transaction.end("ROLLBACK")
+                raise
+            await transaction.end("COMMIT")
 
 
 class TenantScope:
@@ -99,20 +118,19 @@ class TenantScope:
         self.tenant_id = check_id("tenant_id", tenant_id)
 
     @asynccontextmanager
-    async def reading(self, *, own_plans: bool = False, snapshot: bool = False) -> AsyncIterator[TenantConnection]:
+    async def reading(self, *, plans: str = KEPT_PLANS, snapshot: bool = False) -> AsyncIterator[TenantConnection]:
         """A transaction that cannot write: a question never records anything, whatever its SQL says (S10).
 
         With `snapshot` all its statements see the same state.
         """
-        enter = ENTER_WITH_OWN_PLANS if own_plans else ENTER
-        isolation: Isolation = "repeatable_read" if snapshot else "read_committed"
-        async with begin(self._pool, readonly=True, enter=enter, isolation=isolation) as transaction:
+        isolation: Isolation = "REPEATABLE READ" if snapshot else "READ COMMITTED"
+        async with begin(self._pool, readonly=True, plans=plans, isolation=isolation) as transaction:
             yield await transaction.enter(self.tenant_id)
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[TenantConnection]:
+    async def writing(self, *, plans: str = KEPT_PLANS) -> AsyncIterator[TenantConnection]:
         """A transaction that is committed when the block ends, and undone when it raises (S14)."""
-        async with begin(self._pool, readonly=False) as transaction:
+        async with begin(self._pool, readonly=False, plans=plans) as transaction:
             yield await transaction.enter(self.tenant_id)
 
 

@@ -6,23 +6,22 @@ from typing import Any
 import asyncpg
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Integer, Text, and_, any_, case, cast, column, exists, func, select
+from sqlalchemy import Integer, Text, and_, any_, case, cast, column, exists, func, literal_column, select, true
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, insert
 from sqlalchemy.sql import Select
+from sqlalchemy.sql.selectable import LateralFromClause
 
 from everyskill.database.scope import TenantConnection
 from everyskill.database.statements import TENANT, Statement, parameter, parameters
 from everyskill.model.views import NewUserSkillView, UserSkillView, ViewKey, fold_views
 from everyskill.schema import (
     IS_PUBLISHED,
-    IS_UPDATED,
-    PUBLISHES,
-    VIEWS,
     Skills,
     SkillVersions,
     Tenants,
     Users,
     UserSkillViews,
+    is_updated,
 )
 from everyskill.schema.base import MOMENT
 
@@ -49,16 +48,41 @@ _ASKED = and_(
     UserSkillViews.skill_id == any_(_asked.c.skill_ids),
 )
 
-FIND_VIEWS = Statement(select(_asked.c.place, *VIEW_FIELDS).select_from(_asked).join(UserSkillViews, _ASKED))
 
-FIND_UPDATED = Statement(
-    select(_asked.c.place, UserSkillViews.skill_id)
-    .select_from(_asked)
-    .join(UserSkillViews, _ASKED)
-    .join(Skills, and_(VIEWS, Skills.tenant_id == TENANT))
-    .outerjoin(SkillVersions, PUBLISHES)
-    .where(IS_UPDATED)
-)
+def _look_up(rows: Select[*tuple[Any, ...]], name: str) -> LateralFromClause:
+    # OFFSET 0 keeps PostgreSQL from turning it round: from looking the few that are asked for up in many rows.
+    return rows.offset(literal_column("0")).lateral(name)
+
+
+def _look_up_version(skill: LateralFromClause) -> LateralFromClause:
+    version_id = skill.c.published_version_id
+    versions = select(SkillVersions.version).where(SkillVersions.tenant_id == TENANT, SkillVersions.id == version_id)
+    return _look_up(versions, "published")
+
+
+def _find_views() -> Select[*tuple[Any, ...]]:
+    viewed = _look_up(select(*VIEW_FIELDS).where(_ASKED), "viewed")
+    return select(_asked.c.place, *viewed.c).select_from(_asked).join(viewed, true())
+
+
+def _find_updated() -> Select[*tuple[Any, ...]]:
+    seen = select(UserSkillViews.skill_id, UserSkillViews.last_viewed_at, UserSkillViews.last_viewed_version)
+    viewed = _look_up(seen.where(_ASKED), "viewed")
+    skills = select(Skills.status, Skills.updated_at, Skills.published_version_id)
+    skill = _look_up(skills.where(Skills.tenant_id == TENANT, Skills.id == viewed.c.skill_id), "shown")
+    version = _look_up_version(skill)
+    return (
+        select(_asked.c.place, viewed.c.skill_id)
+        .select_from(_asked)
+        .join(viewed, true())
+        .join(skill, true())
+        .outerjoin(version, true())
+        .where(is_updated(viewed.c, skill.c, version.c))
+    )
+
+
+FIND_VIEWS = Statement(_find_views())
+FIND_UPDATED = Statement(_find_updated())
 
 _pairs = (
     func.unnest(parameters("user_ids"), parameters("skill_ids"))
@@ -99,6 +123,11 @@ def _clamped_views() -> Select[*tuple[Any, ...]]:
         )
         .render_derived(name="asked")
     )
+    user = _look_up(select(Users.id).where(Users.tenant_id == TENANT, Users.id == asked.c.user_id), "known")
+    skills = select(Skills.published_version_id)
+    skill = _look_up(skills.where(Skills.tenant_id == TENANT, Skills.id == asked.c.skill_id, IS_PUBLISHED), "shown")
+    published = _look_up_version(skill)
+    version = published.c.version
     # Not now(), which is when the transaction began: a version committed after that moment may be in our snapshot.
     clock = func.clock_timestamp(type_=MOMENT)
     return (
@@ -109,15 +138,15 @@ def _clamped_views() -> Select[*tuple[Any, ...]]:
             func.least(func.coalesce(asked.c.viewed_at, clock), clock),
             # least() would turn an unknown version into the published one.
             case(
-                (asked.c.version <= SkillVersions.version, asked.c.version),
-                (asked.c.version > SkillVersions.version, SkillVersions.version),
+                (asked.c.version <= version, asked.c.version),
+                (asked.c.version > version, version),
             ),
             asked.c.view_count,
         )
         .select_from(asked)
-        .join(Users, and_(Users.tenant_id == TENANT, Users.id == asked.c.user_id))
-        .join(Skills, and_(Skills.tenant_id == TENANT, Skills.id == asked.c.skill_id, IS_PUBLISHED))
-        .outerjoin(SkillVersions, PUBLISHES)
+        .join(user, true())
+        .join(skill, true())
+        .outerjoin(published, true())
         # One order for all writers, so that two batches never wait for each other in a circle.
         .order_by(asked.c.user_id, asked.c.skill_id)
     )

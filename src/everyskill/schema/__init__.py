@@ -5,7 +5,7 @@ from everyskill.schema.skill_feedback import SkillFeedbackItems
 from everyskill.schema.skill_versions import SkillVersions
 from everyskill.schema.skills import Skills
 from everyskill.schema.tenants import Tenants
-from everyskill.schema.updated import IS_PUBLISHED, IS_UPDATED, PUBLISHES, VIEWS
+from everyskill.schema.updated import IS_PUBLISHED, IS_UPDATED, PUBLISHES, VIEWS, is_updated
 from everyskill.schema.user_skill_views import UserSkillViews
 from everyskill.schema.users import Users
 
@@ -21,4 +21,5 @@ __all__ = [
     "Tenants",
     "UserSkillViews",
     "Users",
+    "is_updated",
 ]

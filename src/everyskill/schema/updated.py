@@ -1,5 +1,7 @@
 """Rule S1, "updated for a user", as the one SQL expression that badges, feed, count and mark-all share."""
 
+from typing import Any
+
 from sqlalchemy import ColumnElement, and_, literal_column, or_
 
 from everyskill.schema.skill_versions import SkillVersions
@@ -7,7 +9,8 @@ from everyskill.schema.skills import Skills
 from everyskill.schema.user_skill_views import UserSkillViews
 
 # Spelled out rather than bound: only so can the planner use the partial index on published skills.
-IS_PUBLISHED: ColumnElement[bool] = Skills.status == literal_column("'published'")
+_PUBLISHED: ColumnElement[str] = literal_column("'published'")
+IS_PUBLISHED: ColumnElement[bool] = Skills.status == _PUBLISHED
 
 # Joins a skill to the version it publishes.
 PUBLISHES: ColumnElement[bool] = and_(
@@ -17,11 +20,17 @@ PUBLISHES: ColumnElement[bool] = and_(
 # Joins a view to the skill that was viewed.
 VIEWS: ColumnElement[bool] = and_(UserSkillViews.tenant_id == Skills.tenant_id, UserSkillViews.skill_id == Skills.id)
 
-# Needs the three tables joined as above, the versions by a left join. An unknown version leaves the test of the time.
-IS_UPDATED: ColumnElement[bool] = and_(
-    IS_PUBLISHED,
-    or_(
-        SkillVersions.version > UserSkillViews.last_viewed_version,
-        Skills.updated_at > UserSkillViews.last_viewed_at,
-    ),
-)
+
+def is_updated(view: Any, skill: Any, version: Any) -> ColumnElement[bool]:
+    """The rule over the columns of a view, of its skill, and of the version that this publishes, joined by a left join.
+
+    An unknown version leaves the test of the time.
+    """
+    return and_(
+        skill.status == _PUBLISHED,
+        or_(version.version > view.last_viewed_version, skill.updated_at > view.last_viewed_at),
+    )
+
+
+# Over the three tables, joined as above.
+IS_UPDATED: ColumnElement[bool] = is_updated(UserSkillViews, Skills, SkillVersions)

@@ -2,7 +2,7 @@
 
 from everyskill.database import publishing, skills, tenants
 from everyskill.database.publishing import LockedSkill
-from everyskill.database.scope import TenantConnection, TenantScope
+from everyskill.database.scope import OWN_PLANS, TenantConnection, TenantScope
 from everyskill.database.visibility import take_moment
 from everyskill.errors import InvalidChoice, SkillNotFound, UserNotFound
 from everyskill.model.inputs import MAX_NAME_LENGTH, check_content, check_id, check_limit
@@ -90,7 +90,7 @@ async def list_skills(
     if status is not None and status not in list(SkillStatus):
         raise InvalidChoice("status", str(status), tuple(SkillStatus))
     check_limit(limit)
-    async with tenant.reading(own_plans=True) as connection:
+    async with tenant.reading(plans=OWN_PLANS) as connection:
         items = await skills.list_skills(
             connection,
             user_id,

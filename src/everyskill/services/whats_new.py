@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from everyskill.database import visibility, whats_new
-from everyskill.database.scope import TenantScope
+from everyskill.database.scope import WALKING_PLANS, TenantScope
 from everyskill.errors import UserNotFound
 from everyskill.model.inputs import check_id, check_limit, check_moment
 from everyskill.model.whats_new import DEFAULT_LIMIT, FeedCursor, WhatsNewPage
@@ -21,7 +21,7 @@ async def get_whats_new_page(
     check_id("user_id", user_id)
     check_limit(limit)
     after = None if cursor is None else FeedCursor.decode(cursor)
-    async with tenant.reading(own_plans=True) as connection:
+    async with tenant.reading(plans=WALKING_PLANS) as connection:
         as_of = await visibility.find_moment_of_list(connection) if after is None else after.as_of
         items = await whats_new.find_whats_new(connection, user_id, limit=limit + 1, after=after)
     if len(items) <= limit:
@@ -33,7 +33,7 @@ async def get_whats_new_page(
 async def count_whats_new(tenant: TenantScope, user_id: str) -> int:
     """How many items the user's whole feed has."""
     check_id("user_id", user_id)
-    async with tenant.reading(own_plans=True) as connection:
+    async with tenant.reading(plans=WALKING_PLANS) as connection:
         return await whats_new.count_whats_new(connection, user_id)
 
 
@@ -45,7 +45,7 @@ async def mark_all_seen(tenant: TenantScope, user_id: str, as_of: datetime) -> i
     """
     check_id("user_id", user_id)
     moment = check_moment("as_of", as_of)
-    async with tenant.writing() as connection:
+    async with tenant.writing(plans=WALKING_PLANS) as connection:
         moved, has_user = await whats_new.mark_all_seen(connection, user_id, moment)
     if not has_user:
         raise UserNotFound(user_id)

@@ -98,7 +98,7 @@ TABLES = [
         files jsonb NOT NULL,
         created_by text,
         created_at timestamptz(3) DEFAULT now() NOT NULL,
-        CONSTRAINT skill_versions_pkey PRIMARY KEY (tenant_id, id),
+        CONSTRAINT skill_versions_pkey PRIMARY KEY (tenant_id, id) INCLUDE (version),
         CONSTRAINT skill_versions_tenant_id_skill_id_version_unique UNIQUE (tenant_id, skill_id, version),
         CONSTRAINT skill_versions_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants (id),
         CONSTRAINT skill_versions_tenant_id_skill_id_fkey FOREIGN KEY (tenant_id, skill_id)

@@ -1,0 +1,180 @@
+"""Promise three, asked of PostgreSQL and never timed: which index a question walks, and how many rows it touches."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from copy import copy
+from typing import Any
+
+import asyncpg
+import pytest
+
+from everyskill.database import user_skill_views, whats_new
+from everyskill.database.pool import open_pool
+from everyskill.database.scope import PROBING_PLANS, WALKING_PLANS, TenantConnection, begin
+from everyskill.database.statements import Statement
+from everyskill.handles import Tenant
+from tests.conftest import Clone
+
+SKILLS = 4_000
+UPDATES = 400
+LIMIT = 10
+UNIQUE = "user_skill_views_tenant_user_skill_unique"
+RECENT = "skills_recent_updates_idx"
+
+# A tenth of the skills was updated within the window, the newest first by number. Users s1 to s200 saw 100 skills each,
+# `few` saw 10, `caught-up` and `stale` saw all of them: the one now, the other long ago.
+STAGE = """
+SET session_replication_role = replica;
+INSERT INTO skills (tenant_id, id, name, slug, description, category, status, published_version_id, updated_at)
+SELECT 'acme', 's' || n, 'Skill ' || n, 'skill-' || n, 'What it does.', 'general', 'published', 's' || n || 'v1',
+       now() - CASE WHEN n % 10 = 0 THEN interval '29 days' * n / 4000 ELSE interval '90 days' END
+  FROM generate_series(0, 3999) AS n;
+INSERT INTO skill_versions (tenant_id, id, skill_id, version, name, description, content, content_hash, files)
+SELECT 'acme', 's' || n || 'v1', 's' || n, 1, 'Skill', 'What it does.', 'Text.', 'x', '[]'
+  FROM generate_series(0, 3999) AS n;
+INSERT INTO users (tenant_id, id) SELECT 'acme', 's' || n FROM generate_series(1, 200) AS n;
+INSERT INTO users (tenant_id, id) VALUES ('acme', 'few'), ('acme', 'caught-up'), ('acme', 'stale');
+INSERT INTO user_skill_views (tenant_id, user_id, skill_id, last_viewed_at, last_viewed_version)
+SELECT 'acme', 's' || u, 's' || (u * 17 + n * 7) % 4000, now() - interval '10 days', 1
+  FROM generate_series(1, 200) AS u, generate_series(0, 99) AS n
+ UNION ALL SELECT 'acme', 'few', 's' || n * 10, now() - interval '10 days', 1 FROM generate_series(1, 10) AS n
+ UNION ALL SELECT 'acme', 'caught-up', 's' || n, now(), 1 FROM generate_series(0, 3999) AS n
+ UNION ALL SELECT 'acme', 'stale', 's' || n, now() - interval '60 days', 1 FROM generate_series(0, 3999) AS n;
+SET session_replication_role = origin;
+"""
+
+
+@pytest.fixture
+async def staged(acme: Tenant, owner: asyncpg.Connection) -> Tenant:
+    """A catalog in which nobody's rows are more than a small part of the table."""
+    await owner.execute(STAGE)
+    await owner.execute("VACUUM ANALYZE")
+    return acme
+
+
+@pytest.fixture
+async def probing(staged: Tenant, clone: Clone) -> AsyncIterator[TenantConnection]:
+    """A transaction as batches have it."""
+    pool = await open_pool(clone.service_url, size=1)
+    async with begin(pool, readonly=False, plans=PROBING_PLANS) as transaction:
+        yield await transaction.enter("acme")
+    await pool.close()
+
+
+async def plan_of(connection: TenantConnection, statement: Statement, **values: Any) -> list[dict[str, Any]]:
+    """The nodes of the plan that was run."""
+    explained = copy(statement)
+    explained.text = f"EXPLAIN (ANALYZE, FORMAT JSON) {statement.text}"
+    [plan] = json.loads(await connection.fetch_value(explained, **values))
+    return list(nodes(plan["Plan"]))
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", []):
+        yield from nodes(part)
+
+
+def touched(plan: list[dict[str, Any]], table: str) -> float:
+    """How many rows of a table were looked at, those that a filter threw away included."""
+    scans = [node for node in plan if node.get("Relation Name") == table and "Scan" in node["Node Type"]]
+    return float(
+        sum((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"] for node in scans)
+    )
+
+
+def indexes(plan: list[dict[str, Any]]) -> set[str]:
+    return {node["Index Name"] for node in plan if "Index Name" in node}
+
+
+def reads_whole_tables(plan: list[dict[str, Any]]) -> bool:
+    return any(node["Node Type"] == "Seq Scan" for node in plan)
+
+
+async def feed_plan(tenant: Tenant, user_id: str) -> list[dict[str, Any]]:
+    async with tenant.reading(plans=WALKING_PLANS) as connection:
+        return await plan_of(connection, whats_new.FIND_WHATS_NEW, user_id=user_id, limit=LIMIT)
+
+
+async def test_the_feed_of_who_saw_little_walks_their_rows(staged: Tenant) -> None:
+    plan = await feed_plan(staged, "few")
+    assert not reads_whole_tables(plan)
+    assert UNIQUE in indexes(plan)
+    assert RECENT not in indexes(plan)
+    assert touched(plan, "user_skill_views") <= 10
+    assert touched(plan, "skills") <= 10
+
+
+async def test_the_feed_of_who_is_caught_up_walks_the_recent_updates_and_not_their_rows(staged: Tenant) -> None:
+    plan = await feed_plan(staged, "caught-up")
+    assert not reads_whole_tables(plan)
+    assert RECENT in indexes(plan)
+    for table in ("skills", "user_skill_views", "skill_versions"):
+        assert touched(plan, table) <= UPDATES
+
+
+async def test_the_feed_of_who_saw_nothing_since_stops_at_its_limit(staged: Tenant) -> None:
+    plan = await feed_plan(staged, "stale")
+    assert RECENT in indexes(plan)
+    for table in ("skills", "user_skill_views", "skill_versions"):
+        assert touched(plan, table) <= 2 * LIMIT
+
+
+async def test_one_users_plan_is_not_kept_for_another(staged: Tenant) -> None:
+    for _ in range(8):
+        await staged.get_whats_new_for_user("few")
+    assert RECENT in indexes(await feed_plan(staged, "stale"))
+
+
+@pytest.mark.parametrize("users", [1, 20])
+async def test_badges_touch_only_the_keys_that_are_asked_about(probing: TenantConnection, users: int) -> None:
+    asked = [{"place": u, "user_id": f"s{u + 1}", "skill_ids": [f"s{n}" for n in range(50)]} for u in range(users)]
+    for statement in (user_skill_views.FIND_UPDATED, user_skill_views.FIND_VIEWS):
+        plan = await plan_of(probing, statement, lookups=json.dumps(asked))
+        assert not reads_whole_tables(plan)
+        assert UNIQUE in indexes(plan)
+        for table in ("user_skill_views", "skills", "skill_versions"):
+            assert touched(plan, table) <= 50 * users
+
+
+@pytest.mark.parametrize("rows", [1, 100])
+async def test_recording_touches_only_its_own_keys(probing: TenantConnection, rows: int) -> None:
+    plan = await plan_of(
+        probing,
+        user_skill_views.RECORD_VIEWS,
+        user_ids=["stale"] * rows,
+        skill_ids=[f"s{n}" for n in range(rows)],
+        viewed_ats=[None] * rows,
+        versions=[1] * rows,
+        view_counts=[1] * rows,
+    )
+    assert not reads_whole_tables(plan)
+    assert plan[0].get("Conflicting Tuples", 0) == rows
+    for table in ("users", "skills", "skill_versions"):
+        assert touched(plan, table) == rows
+
+
+@pytest.mark.parametrize("statement", ["FIND_UPDATED", "RECORD_VIEWS"])
+async def test_a_catalog_without_statistics_is_asked_by_its_keys_too(
+    acme: Tenant, owner: asyncpg.Connection, clone: Clone, statement: str
+) -> None:
+    await owner.execute("ALTER TABLE user_skill_views SET (autovacuum_enabled = off)")
+    await owner.execute(STAGE)
+    pool = await open_pool(clone.service_url, size=1)
+    async with begin(pool, readonly=False, plans=PROBING_PLANS) as transaction:
+        connection = await transaction.enter("acme")
+        asked = {
+            "lookups": json.dumps([{"place": 0, "user_id": "stale", "skill_ids": ["s1", "s2"]}]),
+            "user_ids": ["stale", "few"],
+            "skill_ids": ["s1", "s10"],
+            "viewed_ats": [None, None],
+            "versions": [1, 1],
+            "view_counts": [1, 1],
+        }
+        wanted: Statement = getattr(user_skill_views, statement)
+        plan = await plan_of(connection, wanted, **asked)
+    await pool.close()
+    for table in ("users", "skills", "skill_versions"):
+        assert touched(plan, table) <= 2
+    # Before 17 a list of keys cost a descent for each, so without statistics one user's rows looked cheaper.
+    assert touched(plan, "user_skill_views") <= (2 if clone.version >= 17 else SKILLS)
