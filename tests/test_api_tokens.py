@@ -23,11 +23,12 @@ from everyskill.handles import Database, Tenant
 from everyskill.model import Role
 from everyskill.web.app import create_app
 from everyskill.web.identity import Identity
-from everyskill.web.keys import COOLDOWN_SECONDS, FRESH_SECONDS, PublishedKeys
+from everyskill.web.keys import COOLDOWN_SECONDS, FRESH_SECONDS, PublishedKeys, SharedSecret
 from everyskill.web.refusals import InvalidToken, KeysUnavailable
 from everyskill.web.sessions import LIFETIME_SECONDS, SESSION_COOKIE, close_session, csrf_of, open_session
 from everyskill.web.settings import WebSettings
-from tests.callers import AUDIENCE, ISSUER, SECRET, bearer, bearing, claims_of, client_of, code_of
+from everyskill.web.tokens import LEEWAY_SECONDS, KnownTokens
+from tests.callers import AUDIENCE, ISSUER, SECRET, SETTINGS, bearer, bearing, claims_of, client_of, code_of
 from tests.staging import publish
 
 ME = "/v1/whats-new/count"
@@ -495,3 +496,33 @@ async def test_a_write_from_another_site_is_refused_whoever_vouches_for_its_send
     answer = await ann.post(f"/v1/skills/{skill.skill_id}/visit", headers=headers)
     assert answer.status_code == status
     assert (await acme.get_user_view("ann", skill.skill_id) is not None) == (status == 200)
+
+
+async def test_a_good_token_is_verified_again_after_half_a_minute_and_a_bad_one_each_time() -> None:
+    now, asked = time(), []
+
+    class CountedSecret(SharedSecret):
+        async def find(self, header: dict[str, Any]) -> Any:
+            asked.append(header)
+            return await super().find(header)
+
+    known = KnownTokens(SETTINGS, CountedSecret(SECRET), clock=lambda: now)
+    for seconds, verified in ((0, 1), (29, 1), (2, 2)):
+        now += seconds
+        assert (await known.read(GOOD)).user_id == "ann"
+        assert len(asked) == verified
+    for verified in (3, 4):
+        with pytest.raises(InvalidToken):
+            await known.read(signed(sub=None))
+        assert len(asked) == verified
+
+
+async def test_a_known_token_is_not_known_beyond_its_end() -> None:
+    now = time()
+    known = KnownTokens(SETTINGS, SharedSecret(SECRET), clock=lambda: now)
+    token = signed(exp=now - LEEWAY_SECONDS / 2)
+    # Good by the leeway alone, so it is verified on every use, and refused as soon as that is over.
+    assert (await known.read(token)).user_id == "ann"
+    assert (await known.read(token)).until < now
+    with pytest.raises(InvalidToken):
+        await known.read(signed(exp=now - LEEWAY_SECONDS * 2))

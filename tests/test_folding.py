@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import everyskill
 from everyskill.errors import DatabaseUnreachable, Overloaded, SkillNotFound, UserNotFound
 from everyskill.handles import Database, Tenant
-from everyskill.model import NewUserSkillView
+from everyskill.model import NewUserSkillView, Visit
 from everyskill.model.views import fold_views
 from tests.conftest import Clone, settle
 from tests.staging import publish
@@ -116,6 +116,31 @@ async def test_s12_questions_at_once_share_a_query_and_keep_their_answers_apart(
     assert [*await badges] == [{skills[0]}, {skills[5]}]
     assert one == anns[skills[1]]
     assert sum(query.startswith("SELECT asked.place") for query in queries) <= 5
+
+
+async def test_s6_visits_at_once_share_their_statements_and_each_is_told_what_was_before(
+    acme: Tenant, globex: Tenant, queries: list[str]
+) -> None:
+    skills = [(await publish(acme, f"skill-{number}")).skill_id for number in range(5)]
+    theirs = (await publish(globex)).skill_id
+    for skill in skills:
+        await acme.record_skill_view("ann", skill, 1)
+    for number in range(5):
+        await publish(acme, f"skill-{number}", "two")
+    queries.clear()
+    visits = await asyncio.gather(
+        *(acme.visit_skill(user, skill) for user in ("ann", "bob") for skill in skills),
+        globex.visit_skill("ann", theirs),
+        acme.visit_skill("ann", "nothing"),
+        acme.visit_skill("nobody", skills[0]),
+        return_exceptions=True,
+    )
+    assert upserts(queries) <= 4
+    assert [type(outcome) for outcome in visits[-2:]] == [SkillNotFound, UserNotFound]
+    told = [[change.detail for change in visit.changes] for visit in visits[:11] if isinstance(visit, Visit)]
+    assert told == [["v1 → v2"]] * 5 + [[]] * 6
+    assert await acme.get_updated_skill_ids("ann", skills) == set()
+    assert {view.view_count for view in (await acme.get_user_views_for_skills("ann", skills)).values()} == {2}
 
 
 async def test_s14_a_view_that_cannot_be_recorded_fails_alone(acme: Tenant) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from everyskill.database import user_skill_views, whats_new
+from everyskill.database import reader_states, user_skill_views, whats_new
 from everyskill.database.pool import open_pool
-from everyskill.database.scope import PROBING_PLANS, WALKING_PLANS, TenantConnection, begin
+from everyskill.database.scope import WALKING_PLANS, TenantConnection, begin
 from everyskill.database.statements import Statement
 from everyskill.handles import Tenant
 from tests.conftest import Clone
@@ -56,7 +56,7 @@ async def staged(acme: Tenant, owner: asyncpg.Connection) -> Tenant:
 async def probing(staged: Tenant, clone: Clone) -> AsyncIterator[TenantConnection]:
     """A transaction as batches have it."""
     pool = await open_pool(clone.service_url, size=1)
-    async with begin(pool, readonly=False, plans=PROBING_PLANS) as transaction:
+    async with begin(pool, readonly=False) as transaction:
         yield await transaction.enter("acme")
     await pool.close()
 
@@ -137,6 +137,17 @@ async def test_badges_touch_only_the_keys_that_are_asked_about(probing: TenantCo
             assert touched(plan, table) <= 50 * users
 
 
+@pytest.mark.parametrize("users", [1, 20])
+async def test_visits_touch_only_the_keys_that_are_visited(probing: TenantConnection, users: int) -> None:
+    asked = [{"place": u, "user_id": f"s{u + 1}", "skill_ids": [f"s{u}"]} for u in range(users)]
+    plan = await plan_of(probing, reader_states.FIND_READER_STATES, lookups=json.dumps(asked))
+    assert not reads_whole_tables(plan)
+    for table in ("user_skill_views", "skills", "skill_feedback"):
+        assert touched(plan, table) <= users
+    # The one that is published and the one that was seen.
+    assert touched(plan, "skill_versions") <= 2 * users
+
+
 @pytest.mark.parametrize("rows", [1, 100])
 async def test_recording_touches_only_its_own_keys(probing: TenantConnection, rows: int) -> None:
     plan = await plan_of(
@@ -161,7 +172,7 @@ async def test_a_catalog_without_statistics_is_asked_by_its_keys_too(
     await owner.execute("ALTER TABLE user_skill_views SET (autovacuum_enabled = off)")
     await owner.execute(STAGE)
     pool = await open_pool(clone.service_url, size=1)
-    async with begin(pool, readonly=False, plans=PROBING_PLANS) as transaction:
+    async with begin(pool, readonly=False) as transaction:
         connection = await transaction.enter("acme")
         asked = {
             "lookups": json.dumps([{"place": 0, "user_id": "stale", "skill_ids": ["s1", "s2"]}]),

@@ -7,7 +7,8 @@ from typing import TypeAlias, TypeVar
 import asyncpg
 
 from everyskill.database.batching import Batcher
-from everyskill.database.scope import PROBING_PLANS, TenantConnection, begin
+from everyskill.database.reader_states import ReaderState, find_reader_states
+from everyskill.database.scope import TenantConnection, begin
 from everyskill.database.user_skill_views import Lookup, find_updated, find_views, record_views, what_was_deleted
 from everyskill.model.views import NewUserSkillView, UserSkillView
 
@@ -16,6 +17,8 @@ MOST_ROWS = 128
 MOST_IDS = 1_000
 
 Answer = TypeVar("Answer")
+# A user id and a skill id.
+Visiting: TypeAlias = tuple[str, str]
 Question: TypeAlias = tuple[str, Sequence[str]]
 FindAll: TypeAlias = Callable[[TenantConnection, Sequence[Lookup]], Awaitable[list[Answer]]]
 
@@ -32,6 +35,9 @@ class FoldedCalls:
             # Whatever one row is refused for, a skill that was just deleted say, must not touch the others.
             split_on=(asyncpg.PostgresError,),
         )
+        self._visits: Batcher[Visiting, ReaderState | str] = Batcher(
+            self._visit_all, most_waiting=queue_size, most_weight=MOST_ROWS, split_on=(asyncpg.PostgresError,)
+        )
         self._views = self._batcher_of(find_views, queue_size)
         self._updated = self._batcher_of(find_updated, queue_size)
 
@@ -45,6 +51,16 @@ class FoldedCalls:
         except asyncpg.ForeignKeyViolationError as error:
             return what_was_deleted(error)
 
+    async def visit(self, tenant_id: str, user_id: str, skill_id: str) -> ReaderState | str:
+        """Records a view of the published version; what the skill was to the user before, or what was missing for it.
+
+        Raises Overloaded.
+        """
+        try:
+            return await self._visits.ask(tenant_id, (user_id, skill_id))
+        except asyncpg.ForeignKeyViolationError as error:
+            return what_was_deleted(error)
+
     async def find_views(self, tenant_id: str, user_id: str, skill_ids: Sequence[str]) -> dict[str, UserSkillView]:
         """The user's views of these skills, by skill id. Raises Overloaded."""
         return await self._views.ask(tenant_id, (user_id, skill_ids))
@@ -55,7 +71,7 @@ class FoldedCalls:
 
     async def close(self) -> None:
         """Takes no more calls, and returns when those that wait have their answers."""
-        for batcher in (self._records, self._views, self._updated):
+        for batcher in (self._records, self._visits, self._views, self._updated):
             await batcher.close()
 
     def _batcher_of(self, find_all: FindAll[Answer], queue_size: int) -> Batcher[Question, Answer]:
@@ -70,7 +86,7 @@ class FoldedCalls:
         self, find_all: FindAll[Answer], questions: Mapping[str, Sequence[Question]]
     ) -> dict[str, list[Answer]]:
         answers = {}
-        async with begin(self._pool, readonly=True, plans=PROBING_PLANS) as transaction:
+        async with begin(self._pool, readonly=True) as transaction:
             for tenant_id, asked in questions.items():
                 lookups = [Lookup(place, *question) for place, question in enumerate(asked)]
                 answers[tenant_id] = await find_all(await transaction.enter(tenant_id), lookups)
@@ -78,12 +94,39 @@ class FoldedCalls:
 
     async def _record_all(self, views: Mapping[str, Sequence[NewUserSkillView]]) -> dict[str, list[str | None]]:
         answers = {}
-        async with begin(self._pool, readonly=False, plans=PROBING_PLANS) as transaction:
+        async with begin(self._pool, readonly=False) as transaction:
             # One order for all writers, here as within a tenant, so that no two wait for each other in a circle.
             for tenant_id in sorted(views):
                 missing = await record_views(await transaction.enter(tenant_id), views[tenant_id])
                 answers[tenant_id] = [missing.get((view.user_id, view.skill_id)) for view in views[tenant_id]]
         return answers
+
+    async def _visit_all(self, visits: Mapping[str, Sequence[Visiting]]) -> dict[str, list[ReaderState | str]]:
+        answers = {}
+        async with begin(self._pool, readonly=False) as transaction:
+            for tenant_id in sorted(visits):
+                answers[tenant_id] = await _visit(await transaction.enter(tenant_id), visits[tenant_id])
+        return answers
+
+
+async def _visit(connection: TenantConnection, visits: Sequence[Visiting]) -> list[ReaderState | str]:
+    lookups = [Lookup(place, user_id, [skill_id]) for place, (user_id, skill_id) in enumerate(visits)]
+    # Before anything is recorded (S6).
+    found = await find_reader_states(connection, lookups)
+    states = [states.get(skill_id) for states, (_, skill_id) in zip(found, visits, strict=True)]
+    views = [
+        NewUserSkillView(
+            tenant_id=connection.tenant_id,
+            user_id=user_id,
+            skill_id=skill_id,
+            last_viewed_at=state.as_of,
+            last_viewed_version=state.skill.published_version,
+        )
+        for (user_id, skill_id), state in zip(visits, states, strict=True)
+        if state is not None
+    ]
+    missing = await record_views(connection, views) if views else {}
+    return [missing.get(key) or state or "skill" for key, state in zip(visits, states, strict=True)]
 
 
 def _count_ids(question: Question) -> int:

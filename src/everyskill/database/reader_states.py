@@ -2,23 +2,22 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from asyncpg import Record
 from msgspec import Struct
-from sqlalchemy import and_, any_, func, select
-from sqlalchemy.orm import aliased
+from sqlalchemy import Text, and_, column, func, select, true
+from sqlalchemy.sql import Select
 
 from everyskill.database.scope import TenantConnection
-from everyskill.database.statements import TENANT, Statement, parameter, parameters
-from everyskill.database.user_skill_views import VIEW_FIELDS
+from everyskill.database.statements import TENANT, Statement, look_up
+from everyskill.database.user_skill_views import ASKED, VIEW_FIELDS, Lookup, encode_lookups
 from everyskill.model.changes import SkillState, VersionFacts
 from everyskill.model.skills import SkillFile, SkillStatus
 from everyskill.model.views import UserSkillView
 from everyskill.schema import (
     IS_PUBLISHED,
-    PUBLISHES,
-    VIEWS,
     SkillFeedbackItems,
     Skills,
     SkillVersions,
@@ -26,43 +25,49 @@ from everyskill.schema import (
 )
 from everyskill.schema.base import MOMENT
 
-_seen = aliased(SkillVersions, name="seen")
 
-FIND_READER_STATES = Statement(
-    select(
-        *VIEW_FIELDS,
-        Skills.id.label("of_skill"),
-        Skills.status,
-        Skills.updated_at,
-        SkillVersions.version.label("published_version"),
-        SkillVersions.description.label("published_description"),
-        SkillVersions.files.label("published_files"),
-        _seen.description.label("seen_description"),
-        _seen.files.label("seen_files"),
-        select(func.count())
-        .where(
-            SkillFeedbackItems.tenant_id == TENANT,
-            SkillFeedbackItems.skill_id == Skills.id,
-            SkillFeedbackItems.created_at > UserSkillViews.last_viewed_at,
+def _find_reader_states() -> Select[*tuple[Any, ...]]:
+    wanted = func.unnest(ASKED.c.skill_ids).table_valued(column("skill_id", Text)).render_derived(name="wanted")
+    skills = select(Skills.id, Skills.status, Skills.updated_at, Skills.published_version_id)
+    skill = look_up(skills.where(Skills.tenant_id == TENANT, Skills.id == wanted.c.skill_id, IS_PUBLISHED), "shown")
+    versions = select(SkillVersions.version, SkillVersions.description, SkillVersions.files)
+    of_tenant = SkillVersions.tenant_id == TENANT
+    published = look_up(versions.where(of_tenant, SkillVersions.id == skill.c.published_version_id), "published")
+    of_user = and_(UserSkillViews.tenant_id == TENANT, UserSkillViews.user_id == ASKED.c.user_id)
+    view = look_up(select(*VIEW_FIELDS).where(of_user, UserSkillViews.skill_id == skill.c.id), "viewed")
+    of_view = and_(SkillVersions.skill_id == skill.c.id, SkillVersions.version == view.c.last_viewed_version)
+    seen = look_up(versions.where(of_tenant, of_view), "seen")
+    new_feedback = select(func.count()).where(
+        SkillFeedbackItems.tenant_id == TENANT,
+        SkillFeedbackItems.skill_id == skill.c.id,
+        SkillFeedbackItems.created_at > view.c.last_viewed_at,
+    )
+    return (
+        select(
+            ASKED.c.place,
+            *view.c,
+            skill.c.id.label("of_skill"),
+            skill.c.status,
+            skill.c.updated_at,
+            published.c.version.label("published_version"),
+            published.c.description.label("published_description"),
+            published.c.files.label("published_files"),
+            seen.c.description.label("seen_description"),
+            seen.c.files.label("seen_files"),
+            new_feedback.scalar_subquery().label("feedback_count"),
+            # Read after the snapshot was taken, so no change that is in it has a later moment.
+            func.clock_timestamp(type_=MOMENT).label("as_of"),
         )
-        .scalar_subquery()
-        .label("feedback_count"),
-        # Read after the snapshot was taken, so no change that is in it has a later moment.
-        func.clock_timestamp(type_=MOMENT).label("as_of"),
+        .select_from(ASKED)
+        .join(wanted, true())
+        .join(skill, true())
+        .outerjoin(published, true())
+        .outerjoin(view, true())
+        .outerjoin(seen, true())
     )
-    .select_from(Skills)
-    .outerjoin(SkillVersions, PUBLISHES)
-    .outerjoin(UserSkillViews, and_(VIEWS, UserSkillViews.user_id == parameter("user_id")))
-    .outerjoin(
-        _seen,
-        and_(
-            _seen.tenant_id == Skills.tenant_id,
-            _seen.skill_id == Skills.id,
-            _seen.version == UserSkillViews.last_viewed_version,
-        ),
-    )
-    .where(Skills.tenant_id == TENANT, Skills.id == any_(parameters("skill_ids")), IS_PUBLISHED)
-)
+
+
+FIND_READER_STATES = Statement(_find_reader_states())
 
 
 class ReaderState(Struct, frozen=True):
@@ -74,12 +79,12 @@ class ReaderState(Struct, frozen=True):
     as_of: datetime
 
 
-async def find_reader_states(
-    connection: TenantConnection, user_id: str, skill_ids: Sequence[str]
-) -> dict[str, ReaderState]:
-    """What skills are to a user now, by id; one that is not there or hidden is not in it."""
-    rows = await connection.fetch(FIND_READER_STATES, user_id=user_id, skill_ids=skill_ids)
-    return {row["of_skill"]: _reader_state(row) for row in rows}
+async def find_reader_states(connection: TenantConnection, lookups: Sequence[Lookup]) -> list[dict[str, ReaderState]]:
+    """For each lookup, in its place, what skills are to the user now, by id; without those hidden or not there."""
+    found: list[dict[str, ReaderState]] = [{} for _ in lookups]
+    for row in await connection.fetch(FIND_READER_STATES, lookups=encode_lookups(lookups)):
+        found[row["place"]][row["of_skill"]] = _reader_state(row)
+    return found
 
 
 def _reader_state(row: Record) -> ReaderState:

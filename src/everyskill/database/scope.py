@@ -19,15 +19,13 @@ def _set(**settings: str) -> str:
     return "".join(f", set_config('{name}', '{value}', true)" for name, value in settings.items())
 
 
-# How a transaction's statements are planned. Once for all, where they look a few rows up by their keys:
-KEPT_PLANS = _set(plan_cache_mode="force_generic_plan")
+# How a transaction's statements are planned. Once for all, and every row by its index, where they look a few rows up by
+# their keys, whatever the statistics say of a catalog that was just filled:
+KEPT_PLANS = _set(plan_cache_mode="force_generic_plan", enable_seqscan="off", enable_bitmapscan="off")
 # Each time anew, where users differ by orders of magnitude in what they have seen:
 OWN_PLANS = _set(plan_cache_mode="force_custom_plan")
 # The same, walking either the recent updates or the user's rows, whichever is fewer, and never all of both:
 WALKING_PLANS = _set(plan_cache_mode="force_custom_plan", enable_hashjoin="off", enable_mergejoin="off")
-# Once, and every row by its index, where a statement names the keys of all that it touches, whatever the statistics
-# say of a catalog that was just filled:
-PROBING_PLANS = _set(plan_cache_mode="force_generic_plan", enable_seqscan="off", enable_bitmapscan="off")
 
 Isolation: TypeAlias = Literal["READ COMMITTED", "REPEATABLE READ"]
 

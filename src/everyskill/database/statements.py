@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Dialect, Text, bindparam
+from sqlalchemy import Dialect, Text, bindparam, literal_column
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
-from sqlalchemy.sql import ClauseElement
+from sqlalchemy.sql import ClauseElement, Select
+from sqlalchemy.sql.selectable import LateralFromClause
 from sqlalchemy.types import TypeEngine
 
 _DIALECT: Dialect = PGDialect_asyncpg()  # type: ignore[no-untyped-call]
@@ -39,6 +40,14 @@ def parameter(name: str, type_: TypeEngine[Any] | type[TypeEngine[Any]] = Text) 
 def parameters(name: str, type_: TypeEngine[Any] | type[TypeEngine[Any]] = Text) -> Any:
     """A place for a list of values: one statement serves any number of them."""
     return bindparam(name, type_=ARRAY(type_))
+
+
+def look_up(rows: Select[*tuple[Any, ...]], name: str) -> LateralFromClause:
+    """Rows to be joined that are looked up by what stands before them in the FROM clause.
+
+    OFFSET 0 keeps PostgreSQL from turning it round: from looking the few that are asked for up in many rows.
+    """
+    return rows.offset(literal_column("0")).lateral(name)
 
 
 TENANT = parameter("tenant_id")

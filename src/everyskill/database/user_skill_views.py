@@ -6,13 +6,13 @@ from typing import Any
 import asyncpg
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Integer, Text, and_, any_, case, cast, column, exists, func, literal_column, select, true
+from sqlalchemy import Integer, Text, and_, any_, case, cast, column, exists, func, select, true
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, insert
 from sqlalchemy.sql import Select
 from sqlalchemy.sql.selectable import LateralFromClause
 
 from everyskill.database.scope import TenantConnection
-from everyskill.database.statements import TENANT, Statement, parameter, parameters
+from everyskill.database.statements import TENANT, Statement, look_up, parameter, parameters
 from everyskill.model.views import NewUserSkillView, UserSkillView, ViewKey, fold_views
 from everyskill.schema import (
     IS_PUBLISHED,
@@ -37,43 +37,38 @@ VIEW_FIELDS = (
 OF_USER = and_(UserSkillViews.tenant_id == TENANT, UserSkillViews.user_id == parameter("user_id"))
 
 # What several callers ask at once. One JSON value costs half of what parallel arrays of all their ids do.
-_asked = (
+ASKED = (
     func.json_to_recordset(cast(parameter("lookups"), JSON))
     .table_valued(column("place", Integer), column("user_id", Text), column("skill_ids", ARRAY(Text)))
     .render_derived(name="asked", with_types=True)
 )
-_ASKED = and_(
+_OF_ASKED = and_(
     UserSkillViews.tenant_id == TENANT,
-    UserSkillViews.user_id == _asked.c.user_id,
-    UserSkillViews.skill_id == any_(_asked.c.skill_ids),
+    UserSkillViews.user_id == ASKED.c.user_id,
+    UserSkillViews.skill_id == any_(ASKED.c.skill_ids),
 )
-
-
-def _look_up(rows: Select[*tuple[Any, ...]], name: str) -> LateralFromClause:
-    # OFFSET 0 keeps PostgreSQL from turning it round: from looking the few that are asked for up in many rows.
-    return rows.offset(literal_column("0")).lateral(name)
 
 
 def _look_up_version(skill: LateralFromClause) -> LateralFromClause:
     version_id = skill.c.published_version_id
     versions = select(SkillVersions.version).where(SkillVersions.tenant_id == TENANT, SkillVersions.id == version_id)
-    return _look_up(versions, "published")
+    return look_up(versions, "published")
 
 
 def _find_views() -> Select[*tuple[Any, ...]]:
-    viewed = _look_up(select(*VIEW_FIELDS).where(_ASKED), "viewed")
-    return select(_asked.c.place, *viewed.c).select_from(_asked).join(viewed, true())
+    viewed = look_up(select(*VIEW_FIELDS).where(_OF_ASKED), "viewed")
+    return select(ASKED.c.place, *viewed.c).select_from(ASKED).join(viewed, true())
 
 
 def _find_updated() -> Select[*tuple[Any, ...]]:
     seen = select(UserSkillViews.skill_id, UserSkillViews.last_viewed_at, UserSkillViews.last_viewed_version)
-    viewed = _look_up(seen.where(_ASKED), "viewed")
+    viewed = look_up(seen.where(_OF_ASKED), "viewed")
     skills = select(Skills.status, Skills.updated_at, Skills.published_version_id)
-    skill = _look_up(skills.where(Skills.tenant_id == TENANT, Skills.id == viewed.c.skill_id), "shown")
+    skill = look_up(skills.where(Skills.tenant_id == TENANT, Skills.id == viewed.c.skill_id), "shown")
     version = _look_up_version(skill)
     return (
-        select(_asked.c.place, viewed.c.skill_id)
-        .select_from(_asked)
+        select(ASKED.c.place, viewed.c.skill_id)
+        .select_from(ASKED)
         .join(viewed, true())
         .join(skill, true())
         .outerjoin(version, true())
@@ -123,9 +118,9 @@ def _clamped_views() -> Select[*tuple[Any, ...]]:
         )
         .render_derived(name="asked")
     )
-    user = _look_up(select(Users.id).where(Users.tenant_id == TENANT, Users.id == asked.c.user_id), "known")
+    user = look_up(select(Users.id).where(Users.tenant_id == TENANT, Users.id == asked.c.user_id), "known")
     skills = select(Skills.published_version_id)
-    skill = _look_up(skills.where(Skills.tenant_id == TENANT, Skills.id == asked.c.skill_id, IS_PUBLISHED), "shown")
+    skill = look_up(skills.where(Skills.tenant_id == TENANT, Skills.id == asked.c.skill_id, IS_PUBLISHED), "shown")
     published = _look_up_version(skill)
     version = published.c.version
     # Not now(), which is when the transaction began: a version committed after that moment may be in our snapshot.
@@ -189,10 +184,15 @@ class Lookup(Struct, frozen=True):
     skill_ids: Sequence[str]
 
 
+def encode_lookups(lookups: Sequence[Lookup]) -> str:
+    """Lookups as ASKED takes them."""
+    return _JSON.encode(lookups).decode()
+
+
 async def find_views(connection: TenantConnection, lookups: Sequence[Lookup]) -> list[dict[str, UserSkillView]]:
     """For each lookup, in its place, the user's views by skill id; a skill never viewed is not in it."""
     found: list[dict[str, UserSkillView]] = [{} for _ in lookups]
-    for place, *fields in await connection.fetch(FIND_VIEWS, lookups=_JSON.encode(lookups).decode()):
+    for place, *fields in await connection.fetch(FIND_VIEWS, lookups=encode_lookups(lookups)):
         view = UserSkillView(*fields)
         found[place][view.skill_id] = view
     return found
@@ -201,7 +201,7 @@ async def find_views(connection: TenantConnection, lookups: Sequence[Lookup]) ->
 async def find_updated(connection: TenantConnection, lookups: Sequence[Lookup]) -> list[set[str]]:
     """For each lookup, in its place, which of its skills are updated for the user (S1)."""
     found: list[set[str]] = [set() for _ in lookups]
-    for place, skill_id in await connection.fetch(FIND_UPDATED, lookups=_JSON.encode(lookups).decode()):
+    for place, skill_id in await connection.fetch(FIND_UPDATED, lookups=encode_lookups(lookups)):
         found[place].add(skill_id)
     return found
 

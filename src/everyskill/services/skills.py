@@ -105,7 +105,7 @@ async def list_skills(
 
 async def list_categories(tenant: TenantScope) -> list[str]:
     """The categories that published skills are in, by name."""
-    async with tenant.reading() as connection:
+    async with tenant.reading(plans=OWN_PLANS) as connection:
         return await skills.list_categories(connection)
 
 

@@ -38,7 +38,7 @@ async def record_skill_view(
     )
     missing = await tenant.folded.record(view)
     if missing is not None:
-        raise refusal(missing, view)
+        raise refusal(missing, tenant.tenant_id, user_id, skill_id)
 
 
 async def get_user_view(tenant: TenantScope, user_id: str, skill_id: str) -> UserSkillView | None:
@@ -96,11 +96,11 @@ async def count_feedback_since(tenant: TenantScope, skill_id: str, since: dateti
         return await skill_feedback.count_since(connection, skill_id, moment)
 
 
-def refusal(missing: str, view: NewUserSkillView) -> EverySkillError:
+def refusal(missing: str, tenant_id: str, user_id: str, skill_id: str) -> EverySkillError:
     """The error that says what a view could not be recorded without."""
     refusals: dict[str, EverySkillError] = {
-        "tenant": TenantNotFound(view.tenant_id),
-        "user": UserNotFound(view.user_id),
-        "skill": SkillNotFound(view.skill_id),
+        "tenant": TenantNotFound(tenant_id),
+        "user": UserNotFound(user_id),
+        "skill": SkillNotFound(skill_id),
     }
     return refusals[missing]

@@ -3,12 +3,11 @@
 from collections.abc import Iterable
 
 from everyskill.database.reader_states import ReaderState, find_reader_states
-from everyskill.database.scope import TenantConnection, TenantScope, refusing
-from everyskill.database.user_skill_views import record_views
-from everyskill.errors import SkillNotFound, UserNotFound
+from everyskill.database.scope import TenantConnection, TenantScope
+from everyskill.database.user_skill_views import Lookup
+from everyskill.errors import SkillNotFound
 from everyskill.model.changes import ChangeItem, Visit, detect_changes
 from everyskill.model.inputs import check_id, check_ids
-from everyskill.model.views import NewUserSkillView
 from everyskill.services.user_skill_views import refusal
 
 
@@ -34,38 +33,24 @@ async def get_changes_for_skills(
     if not unique:
         return {}
     async with tenant.reading() as connection:
-        states = await find_reader_states(connection, user_id, unique)
+        [states] = await find_reader_states(connection, [Lookup(0, user_id, unique)])
     return {skill_id: _changes(state) for skill_id, state in states.items()}
 
 
 async def visit_skill(tenant: TenantScope, user_id: str, skill_id: str) -> Visit:
     """Shows what changed since the user last saw the skill, then records this view of the published version.
 
-    Both in one transaction. Raises as record_skill_view does.
+    Both in one transaction, which concurrent visits share. Raises as record_skill_view does.
     """
     check_id("user_id", user_id)
-    async with tenant.writing() as connection:
-        state = await _state(connection, user_id, check_id("skill_id", skill_id))
-        version = state.skill.published_version
-        view = NewUserSkillView(
-            tenant_id=tenant.tenant_id,
-            user_id=user_id,
-            skill_id=skill_id,
-            last_viewed_at=state.as_of,
-            last_viewed_version=version,
-        )
-        with refusing(
-            user_skill_views_tenant_id_user_id_fkey=UserNotFound(user_id),
-            user_skill_views_tenant_id_skill_id_fkey=SkillNotFound(skill_id),
-        ):
-            missing = await record_views(connection, [view])
-        if missing:
-            raise refusal(missing[user_id, skill_id], view)
-    return Visit(state.previous, _changes(state), version, state.as_of)
+    found = await tenant.folded.visit(tenant.tenant_id, user_id, check_id("skill_id", skill_id))
+    if isinstance(found, str):
+        raise refusal(found, tenant.tenant_id, user_id, skill_id)
+    return Visit(found.previous, _changes(found), found.skill.published_version, found.as_of)
 
 
 async def _state(connection: TenantConnection, user_id: str, skill_id: str) -> ReaderState:
-    states = await find_reader_states(connection, user_id, [skill_id])
+    [states] = await find_reader_states(connection, [Lookup(0, user_id, [skill_id])])
     if skill_id not in states:
         raise SkillNotFound(skill_id)
     return states[skill_id]
