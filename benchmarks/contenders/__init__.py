@@ -1,0 +1,1 @@
+"""Who is measured. Each module opens at a URL and gives the same calls by the same names."""
