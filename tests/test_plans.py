@@ -10,7 +10,7 @@ import pytest
 
 from everyskill.database import reader_states, user_skill_views, whats_new
 from everyskill.database.pool import open_pool
-from everyskill.database.scope import WALKING_PLANS, TenantConnection, begin
+from everyskill.database.scope import TenantConnection, begin
 from everyskill.database.statements import Statement
 from everyskill.handles import Tenant
 from tests.conftest import Clone
@@ -92,8 +92,9 @@ def reads_whole_tables(plan: list[dict[str, Any]]) -> bool:
 
 
 async def feed_plan(tenant: Tenant, user_id: str) -> list[dict[str, Any]]:
-    async with tenant.reading(plans=WALKING_PLANS) as connection:
-        return await plan_of(connection, whats_new.FIND_WHATS_NEW, user_id=user_id, limit=LIMIT)
+    async with tenant.reading() as connection:
+        walk = await whats_new.choose_walk(connection, user_id)
+        return await plan_of(connection, walk.first, user_id=user_id, limit=LIMIT)
 
 
 async def test_the_feed_of_who_saw_little_walks_their_rows(staged: Tenant) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
+from everyskill.database.whats_new import BY_UPDATES, BY_VIEWS
 from everyskill.errors import DatabaseReadOnly, SkillNotFound, UserNotFound
 from everyskill.handles import Tenant
 from everyskill.model import Outcome, SkillStatus
@@ -262,8 +263,6 @@ async def test_s7_the_window_is_thirty_days(
 
 
 async def test_s7_the_windows_edge_is_inside(acme: Tenant, owner: asyncpg.Connection) -> None:
-    from everyskill.database.whats_new import FIND_WHATS_NEW  # noqa: PLC0415 - the clock can only be held in SQL
-
     skill = await publish(acme)
     await acme.visit_skill("ann", skill.skill_id)
     await publish(acme, content="two")
@@ -272,27 +271,27 @@ async def test_s7_the_windows_edge_is_inside(acme: Tenant, owner: asyncpg.Connec
             await owner.execute(
                 "UPDATE skills SET updated_at = date_trunc('ms', now()) - interval '30 days' + $1", offset
             )
-            text = FIND_WHATS_NEW.text.replace("now()", "date_trunc('ms', now())")
             values = {"tenant_id": "acme", "user_id": "ann", "limit": 10}
-            assert len(await owner.fetch(text, *FIND_WHATS_NEW.arguments(values))) == listed
+            for walk in (BY_VIEWS, BY_UPDATES):
+                text = walk.first.text.replace("now()", "date_trunc('ms', now())")
+                assert len(await owner.fetch(text, *walk.first.arguments(values))) == listed
 
 
 async def test_s7_thirty_days_are_720_hours_where_the_clocks_change_too(
     acme: Tenant, owner: asyncpg.Connection
 ) -> None:
-    from everyskill.database.whats_new import FIND_WHATS_NEW  # noqa: PLC0415 - the clock can only be held in SQL
-
     skill = await publish(acme)
     await acme.visit_skill("ann", skill.skill_id)
     await publish(acme, content="two")
-    text = FIND_WHATS_NEW.text.replace("now()", "timestamptz '2026-11-21 12:00+00'")
     for offset, listed in ((timedelta(0), 1), (-MILLISECOND, 0)):
         async with owner.transaction():
             await owner.execute("SET LOCAL timezone = 'America/New_York'")
             moment = datetime(2026, 11, 21, 12, tzinfo=UTC) - timedelta(days=30) + offset
             await owner.execute("UPDATE skills SET updated_at = $1", moment)
             values = {"tenant_id": "acme", "user_id": "ann", "limit": 10}
-            assert len(await owner.fetch(text, *FIND_WHATS_NEW.arguments(values))) == listed
+            for walk in (BY_VIEWS, BY_UPDATES):
+                text = walk.first.text.replace("now()", "timestamptz '2026-11-21 12:00+00'")
+                assert len(await owner.fetch(text, *walk.first.arguments(values))) == listed
 
 
 async def test_s7_the_window_is_about_the_change_and_not_the_view(acme: Tenant, owner: asyncpg.Connection) -> None:

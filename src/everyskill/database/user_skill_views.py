@@ -49,8 +49,9 @@ _OF_ASKED = and_(
 )
 
 
-def _look_up_version(skill: LateralFromClause) -> LateralFromClause:
-    version_id = skill.c.published_version_id
+def look_up_version(skill: Any) -> LateralFromClause:
+    """The number of the version that a skill publishes, by the skill's columns."""
+    version_id = skill.published_version_id
     versions = select(SkillVersions.version).where(SkillVersions.tenant_id == TENANT, SkillVersions.id == version_id)
     return look_up(versions, "published")
 
@@ -65,7 +66,7 @@ def _find_updated() -> Select[*tuple[Any, ...]]:
     viewed = look_up(seen.where(_OF_ASKED), "viewed")
     skills = select(Skills.status, Skills.updated_at, Skills.published_version_id)
     skill = look_up(skills.where(Skills.tenant_id == TENANT, Skills.id == viewed.c.skill_id), "shown")
-    version = _look_up_version(skill)
+    version = look_up_version(skill.c)
     return (
         select(ASKED.c.place, viewed.c.skill_id)
         .select_from(ASKED)
@@ -121,7 +122,7 @@ def _clamped_views() -> Select[*tuple[Any, ...]]:
     user = look_up(select(Users.id).where(Users.tenant_id == TENANT, Users.id == asked.c.user_id), "known")
     skills = select(Skills.published_version_id)
     skill = look_up(skills.where(Skills.tenant_id == TENANT, Skills.id == asked.c.skill_id, IS_PUBLISHED), "shown")
-    published = _look_up_version(skill)
+    published = look_up_version(skill.c)
     version = published.c.version
     # Not now(), which is when the transaction began: a version committed after that moment may be in our snapshot.
     clock = func.clock_timestamp(type_=MOMENT)

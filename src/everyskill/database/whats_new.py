@@ -1,15 +1,28 @@
 """Asks for the What's New feed, counts it, and marks it as seen."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any, TypeAlias
 
-from sqlalchemy import Integer, and_, exists, func, literal_column, or_, select, text, update
+from msgspec import Struct
+from sqlalchemy import ColumnElement, Integer, and_, exists, func, literal_column, or_, select, text, true, update
 from sqlalchemy.sql import Select
 
 from everyskill.database.scope import TenantConnection
-from everyskill.database.statements import TENANT, Statement, parameter
-from everyskill.database.user_skill_views import OF_USER
+from everyskill.database.statements import TENANT, Statement, look_up, parameter
+from everyskill.database.user_skill_views import OF_USER, look_up_version
 from everyskill.model.whats_new import WINDOW, FeedCursor, WhatsNewItem
-from everyskill.schema import IS_UPDATED, PUBLISHES, VIEWS, Skills, SkillVersions, Users, UserSkillViews
+from everyskill.schema import (
+    IS_PUBLISHED,
+    IS_UPDATED,
+    PUBLISHES,
+    VIEWS,
+    Skills,
+    SkillVersions,
+    Users,
+    UserSkillViews,
+    is_updated,
+)
 from everyskill.schema.base import MILLISECONDS, MOMENT
 
 # The window is about the change, never about the view. now() is stable, so the index on updates can start at it.
@@ -17,6 +30,9 @@ from everyskill.schema.base import MILLISECONDS, MOMENT
 _IN_WINDOW = Skills.updated_at >= func.now(type_=MOMENT) - literal_column(
     f"interval '{WINDOW // timedelta(hours=1)} hours'"
 )
+
+# Counting costs as much as walking; beyond this it says nothing that would be worth it.
+_COUNTED: ColumnElement[int] = literal_column("1000")
 
 _AFTER = and_(
     # Implied by the next line; said on its own it lets the index start at the cursor.
@@ -28,35 +44,62 @@ _AFTER = and_(
 )
 
 
-def _feed() -> Select[str, str, str, str, datetime, datetime, int]:
+def _walk_views(*conditions: ColumnElement[bool]) -> tuple[Select[*tuple[Any, ...]], Any, Any]:
+    """The user's rows, and to each its skill: the question, and where it has the columns of skills and of views."""
+    skills = select(Skills.id, Skills.name, Skills.slug, Skills.category, Skills.status, Skills.updated_at)
+    skills = skills.add_columns(Skills.published_version_id).where(Skills.tenant_id == TENANT, *conditions)
+    skill = look_up(skills.where(Skills.id == UserSkillViews.skill_id), "shown")
+    version = look_up_version(skill.c)
+    rows = select().select_from(UserSkillViews).join(skill, true()).outerjoin(version, true())
+    return rows.where(OF_USER, is_updated(UserSkillViews, skill.c, version.c)), skill.c, UserSkillViews
+
+
+def _walk_updates(*conditions: ColumnElement[bool]) -> tuple[Select[*tuple[Any, ...]], Any, Any]:
+    """The updates of the window, newest first, and to each the user's row."""
+    views = select(UserSkillViews.last_viewed_at, UserSkillViews.last_viewed_version, UserSkillViews.view_count)
+    view = look_up(views.where(OF_USER, UserSkillViews.skill_id == Skills.id), "viewed")
+    version = look_up_version(Skills)
+    rows = select().select_from(Skills).join(view, true()).outerjoin(version, true())
+    return rows.where(Skills.tenant_id == TENANT, *conditions, is_updated(view.c, Skills, version.c)), Skills, view.c
+
+
+class Walk(Struct, frozen=True):
+    """One way through the feed: its first page, a page behind a cursor, and its length."""
+
+    first: Statement
+    after: Statement
+    count: Statement
+
+
+_Way: TypeAlias = Callable[..., tuple[Select[*tuple[Any, ...]], Any, Any]]
+
+
+def _walk(way: _Way) -> Walk:
+    first, after = (_page(*way(IS_PUBLISHED, _IN_WINDOW, *conditions)) for conditions in ((), (_AFTER,)))
+    rows, _, _ = way(IS_PUBLISHED, _IN_WINDOW)
+    return Walk(Statement(first), Statement(after), Statement(rows.add_columns(func.count())))
+
+
+def _page(rows: Select[*tuple[Any, ...]], skill: Any, view: Any) -> Select[*tuple[Any, ...]]:
     return (
-        select(
-            Skills.id,
-            Skills.name,
-            Skills.slug,
-            Skills.category,
-            Skills.updated_at,
-            UserSkillViews.last_viewed_at,
-            UserSkillViews.view_count,
-        )
-        .select_from(UserSkillViews)
-        .join(Skills, VIEWS)
-        .outerjoin(SkillVersions, PUBLISHES)
-        .where(OF_USER, Skills.tenant_id == TENANT, IS_UPDATED, _IN_WINDOW)
-        .order_by(Skills.updated_at.desc(), Skills.id)
+        rows.add_columns(skill.id, skill.name, skill.slug, skill.category, skill.updated_at)
+        .add_columns(view.last_viewed_at, view.view_count)
+        .order_by(skill.updated_at.desc(), skill.id)
         .limit(parameter("limit", Integer))
     )
 
 
-FIND_WHATS_NEW = Statement(_feed())
-FIND_WHATS_NEW_AFTER = Statement(_feed().where(_AFTER))
-COUNT_WHATS_NEW = Statement(
-    select(func.count())
-    .select_from(UserSkillViews)
-    .join(Skills, VIEWS)
-    .outerjoin(SkillVersions, PUBLISHES)
-    .where(OF_USER, Skills.tenant_id == TENANT, IS_UPDATED, _IN_WINDOW)
-)
+BY_VIEWS, BY_UPDATES = _walk(_walk_views), _walk(_walk_updates)
+
+
+def _choose() -> Statement:
+    views = select(UserSkillViews.skill_id).where(OF_USER).limit(_COUNTED).subquery("views")
+    updates = select(Skills.id).where(Skills.tenant_id == TENANT, IS_PUBLISHED, _IN_WINDOW).limit(_COUNTED)
+    counts = (select(func.count()).select_from(side).scalar_subquery() for side in (views, updates.subquery("updates")))
+    return Statement(select(next(counts) < next(counts)))
+
+
+HAS_FEWER_VIEWS = _choose()
 
 
 def _mark_all_seen() -> Statement:
@@ -95,11 +138,12 @@ async def find_whats_new(
     connection: TenantConnection, user_id: str, *, limit: int, after: FeedCursor | None
 ) -> list[WhatsNewItem]:
     """The user's updated skills of the last 30 days, newest first, behind the cursor if there is one (S7)."""
+    walk = await choose_walk(connection, user_id)
     if after is None:
-        rows = await connection.fetch(FIND_WHATS_NEW, user_id=user_id, limit=limit)
+        rows = await connection.fetch(walk.first, user_id=user_id, limit=limit)
     else:
         rows = await connection.fetch(
-            FIND_WHATS_NEW_AFTER,
+            walk.after,
             user_id=user_id,
             limit=limit,
             after_updated_at=after.updated_at,
@@ -110,7 +154,17 @@ async def find_whats_new(
 
 async def count_whats_new(connection: TenantConnection, user_id: str) -> int:
     """How many items the whole feed has."""
-    return int(await connection.fetch_value(COUNT_WHATS_NEW, user_id=user_id))
+    walk = await choose_walk(connection, user_id)
+    return int(await connection.fetch_value(walk.count, user_id=user_id))
+
+
+async def choose_walk(connection: TenantConnection, user_id: str) -> Walk:
+    """The user's rows, or the recent updates: whichever is fewer.
+
+    Counted here, as the planner knows only the average user. Where there are many of both, the updates, which come in
+    the order of the feed and end at its limit.
+    """
+    return BY_VIEWS if await connection.fetch_value(HAS_FEWER_VIEWS, user_id=user_id) else BY_UPDATES
 
 
 async def mark_all_seen(connection: TenantConnection, user_id: str, as_of: datetime) -> tuple[int, bool]:

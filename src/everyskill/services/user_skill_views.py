@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from everyskill.database import skill_feedback, skills, whats_new
-from everyskill.database.scope import WALKING_PLANS, TenantScope
+from everyskill.database.scope import TenantScope
 from everyskill.errors import EverySkillError, SkillNotFound, TenantNotFound, UserNotFound
 from everyskill.model.inputs import check_id, check_ids, check_limit, check_moment, check_version
 from everyskill.model.views import NewUserSkillView, UserSkillView
@@ -77,7 +77,7 @@ async def get_whats_new_for_user(tenant: TenantScope, user_id: str, limit: int =
     """
     check_id("user_id", user_id)
     check_limit(limit)
-    async with tenant.reading(plans=WALKING_PLANS) as connection:
+    async with tenant.reading() as connection:
         return await whats_new.find_whats_new(connection, user_id, limit=limit, after=None)
 
 

@@ -21,7 +21,7 @@ async def get_whats_new_page(
     check_id("user_id", user_id)
     check_limit(limit)
     after = None if cursor is None else FeedCursor.decode(cursor)
-    async with tenant.reading(plans=WALKING_PLANS) as connection:
+    async with tenant.reading() as connection:
         as_of = await visibility.find_moment_of_list(connection) if after is None else after.as_of
         items = await whats_new.find_whats_new(connection, user_id, limit=limit + 1, after=after)
     if len(items) <= limit:
@@ -33,7 +33,7 @@ async def get_whats_new_page(
 async def count_whats_new(tenant: TenantScope, user_id: str) -> int:
     """How many items the user's whole feed has."""
     check_id("user_id", user_id)
-    async with tenant.reading(plans=WALKING_PLANS) as connection:
+    async with tenant.reading() as connection:
         return await whats_new.count_whats_new(connection, user_id)
 
 
