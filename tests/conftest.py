@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ TEMPLATE = "everyskill_template"
 FAST = ["fsync = off", "full_page_writes = off", "max_connections = 300"]
 
 _numbers = itertools.count()
+
+# A shell that runs the tests in the background has SIGINT ignored, and every program under test would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)
