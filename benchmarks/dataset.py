@@ -52,11 +52,12 @@ def viewed(scale: Scale, user: int, position: int) -> int:
 
 # $1 tenant, $2 number of skills, $3 every how manieth was updated within the window.
 _SKILLS = """
-INSERT INTO skills (tenant_id, id, name, slug, description, category, status, published_version_id, created_at,
-                    updated_at)
+INSERT INTO skills (tenant_id, id, name, slug, description, category, status, published_version_id, published_version,
+                    created_at, updated_at)
 SELECT $1, md5($1 || '-' || n)::uuid::text, 'Skill ' || n, 'skill-' || n, 'What skill ' || n || ' does.',
        'category-' || n % 20, 'published',
-       md5($1 || '-' || n || '-' || CASE WHEN n % $3 = 0 THEN 2 ELSE 1 END)::uuid::text, now() - interval '400 days',
+       md5($1 || '-' || n || '-' || CASE WHEN n % $3 = 0 THEN 2 ELSE 1 END)::uuid::text,
+       CASE WHEN n % $3 = 0 THEN 2 ELSE 1 END, now() - interval '400 days',
        now() - CASE WHEN n % $3 = 0 THEN interval '29 days' * n / $2
                     ELSE interval '60 days' + interval '300 days' * n / $2 END
   FROM generate_series(0, $2::int - 1) AS n

@@ -30,10 +30,9 @@ ON CONFLICT (tenant_id, user_id, skill_id) DO UPDATE SET
 """
 _BADGES = """SELECT v.skill_id FROM user_skill_views AS v
   JOIN skills AS s ON s.tenant_id = v.tenant_id AND s.id = v.skill_id
-  LEFT JOIN skill_versions AS p ON p.tenant_id = s.tenant_id AND p.id = s.published_version_id
  WHERE v.tenant_id = '{tenant}' AND v.user_id = 'u' || :u AND v.skill_id = ANY('{{{ids}}}'::text[])
    AND s.tenant_id = '{tenant}' AND s.status = 'published'
-   AND (p.version > v.last_viewed_version OR s.updated_at > v.last_viewed_at);
+   AND (s.published_version > v.last_viewed_version OR s.updated_at > v.last_viewed_at);
 """
 
 

@@ -9,7 +9,7 @@ CREATE TABLE users (
 );
 CREATE TABLE skills (
     id text PRIMARY KEY, tenant_id text NOT NULL REFERENCES tenants (id), name text NOT NULL, slug text NOT NULL,
-    description text NOT NULL, category text NOT NULL, status text NOT NULL, published_version_id text,
+    description text NOT NULL, category text NOT NULL, status text NOT NULL, published_version_id text, published_version integer,
     created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now(), UNIQUE (tenant_id, slug)
 );
 CREATE INDEX skills_tenant_id_idx ON skills (tenant_id);

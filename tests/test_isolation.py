@@ -321,7 +321,8 @@ async def test_equal_ids_and_slugs_in_two_tenants_never_mix(
     [view] = await rows_of(owner, "user_skill_views", "globex")
     twin = view | {"id": "twin", "tenant_id": "acme"}
     skill = (await rows_of(owner, "skills", "globex"))[0] | {"tenant_id": "acme", "slug": "twin", "author_id": None}
-    skill["published_version_id"] = (await acme.get_skill("pdf")).versions[0].id
+    version = (await acme.get_skill("pdf")).versions[0]
+    skill |= {"published_version_id": version.id, "published_version": version.version}
     await owner.execute(insertion("skills"), json.dumps(skill))
     await owner.execute(insertion("user_skill_views"), json.dumps(twin))
     before = {table: await rows_of(owner, table, "globex") for table in TENANT_COLUMNS}

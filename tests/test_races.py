@@ -21,9 +21,10 @@ NEXT_VERSION = """
 WITH made AS (
     INSERT INTO skill_versions (tenant_id, skill_id, version, name, description, content, content_hash, files)
     SELECT tenant_id, skill_id, version + 1, name, description, 'changed', 'changed', files FROM skill_versions
-    RETURNING tenant_id, skill_id, id
+    RETURNING tenant_id, skill_id, id, version
 )
-UPDATE skills SET published_version_id = made.id, updated_at = now() FROM made WHERE skills.id = made.skill_id
+UPDATE skills SET published_version_id = made.id, published_version = made.version, updated_at = now()
+  FROM made WHERE skills.id = made.skill_id
 """
 
 

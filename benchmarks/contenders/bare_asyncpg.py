@@ -12,9 +12,8 @@ from benchmarks.driver import Ask
 _ENTER = "SELECT set_config('app.current_tenant_id', $1, true)"
 _RECORD = """
 INSERT INTO user_skill_views AS v (tenant_id, user_id, skill_id, last_viewed_at, last_viewed_version)
-SELECT $1, u.id, s.id, clock_timestamp(), least($4, p.version)
+SELECT $1, u.id, s.id, clock_timestamp(), least($4, s.published_version)
   FROM users AS u, skills AS s
-  LEFT JOIN skill_versions AS p ON p.tenant_id = s.tenant_id AND p.id = s.published_version_id
  WHERE u.tenant_id = $1 AND u.id = $2 AND s.tenant_id = $1 AND s.id = $3 AND s.status = 'published'
 ON CONFLICT (tenant_id, user_id, skill_id) DO UPDATE SET
   last_viewed_at = greatest(v.last_viewed_at, excluded.last_viewed_at),
@@ -24,9 +23,8 @@ ON CONFLICT (tenant_id, user_id, skill_id) DO UPDATE SET
 _BADGES = """
 SELECT v.skill_id FROM user_skill_views AS v
   JOIN skills AS s ON s.tenant_id = v.tenant_id AND s.id = v.skill_id
-  LEFT JOIN skill_versions AS p ON p.tenant_id = s.tenant_id AND p.id = s.published_version_id
  WHERE v.tenant_id = $1 AND v.user_id = $2 AND v.skill_id = ANY($3::text[]) AND s.tenant_id = $1
-   AND s.status = 'published' AND (p.version > v.last_viewed_version OR s.updated_at > v.last_viewed_at)
+   AND s.status = 'published' AND (s.published_version > v.last_viewed_version OR s.updated_at > v.last_viewed_at)
 """
 
 

@@ -76,6 +76,7 @@ UPDATE_SKILL = Statement(
         description=parameter("description"),
         category=func.coalesce(parameter("category"), Skills.category),
         published_version_id=parameter("version_id"),
+        published_version=parameter("version", Integer),
         status=parameter("status"),
         updated_at=func.coalesce(parameter("updated_at", MILLISECONDS), Skills.updated_at),
     )
@@ -163,6 +164,7 @@ async def update_skill(
     folder: SkillFolder,
     *,
     version_id: str,
+    version: int,
     status: SkillStatus,
     updated_at: datetime | None,
 ) -> None:
@@ -174,6 +176,7 @@ async def update_skill(
         description=folder.description,
         category=folder.category,
         version_id=version_id,
+        version=version,
         status=status,
         updated_at=updated_at,
     )

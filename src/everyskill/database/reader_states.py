@@ -28,9 +28,9 @@ from everyskill.schema.base import MOMENT
 
 def _find_reader_states() -> Select[*tuple[Any, ...]]:
     wanted = func.unnest(ASKED.c.skill_ids).table_valued(column("skill_id", Text)).render_derived(name="wanted")
-    skills = select(Skills.id, Skills.status, Skills.updated_at, Skills.published_version_id)
+    skills = select(Skills.id, Skills.status, Skills.updated_at, Skills.published_version_id, Skills.published_version)
     skill = look_up(skills.where(Skills.tenant_id == TENANT, Skills.id == wanted.c.skill_id, IS_PUBLISHED), "shown")
-    versions = select(SkillVersions.version, SkillVersions.description, SkillVersions.files)
+    versions = select(SkillVersions.description, SkillVersions.files)
     of_tenant = SkillVersions.tenant_id == TENANT
     published = look_up(versions.where(of_tenant, SkillVersions.id == skill.c.published_version_id), "published")
     of_user = and_(UserSkillViews.tenant_id == TENANT, UserSkillViews.user_id == ASKED.c.user_id)
@@ -49,7 +49,7 @@ def _find_reader_states() -> Select[*tuple[Any, ...]]:
             skill.c.id.label("of_skill"),
             skill.c.status,
             skill.c.updated_at,
-            published.c.version.label("published_version"),
+            skill.c.published_version,
             published.c.description.label("published_description"),
             published.c.files.label("published_files"),
             seen.c.description.label("seen_description"),

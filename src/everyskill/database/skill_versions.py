@@ -7,14 +7,13 @@ from everyskill.database.scope import TenantConnection
 from everyskill.database.skills import SKILL_FIELDS, VERSION_FIELDS, version_of
 from everyskill.database.statements import TENANT, Statement, parameter
 from everyskill.model.skills import Skill, SkillVersion, VersionSummary
-from everyskill.schema import IS_PUBLISHED, PUBLISHES, Skills, SkillVersions
+from everyskill.schema import IS_PUBLISHED, Skills, SkillVersions
 
 _CALLED = parameter("slug_or_id")
 _OF_SKILL = and_(SkillVersions.tenant_id == TENANT, SkillVersions.skill_id == parameter("skill_id"))
 
 FIND_VISIBLE_SKILL = Statement(
     select(*SKILL_FIELDS)
-    .outerjoin(SkillVersions, PUBLISHES)
     .where(Skills.tenant_id == TENANT, or_(Skills.id == _CALLED, Skills.slug == _CALLED), IS_PUBLISHED)
     # A slug may look like an id; then the id counts, as it never changes.
     .order_by((Skills.id == _CALLED).desc())

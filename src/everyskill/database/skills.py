@@ -16,7 +16,7 @@ from everyskill.model.skills import (
     SkillStatus,
     SkillVersion,
 )
-from everyskill.schema import IS_PUBLISHED, IS_UPDATED, PUBLISHES, VIEWS, Skills, SkillVersions, UserSkillViews
+from everyskill.schema import IS_PUBLISHED, IS_UPDATED, VIEWS, Skills, SkillVersions, UserSkillViews
 
 SKILL_FIELDS = (
     Skills.id,
@@ -26,7 +26,7 @@ SKILL_FIELDS = (
     Skills.category,
     Skills.status,
     Skills.published_version_id,
-    SkillVersions.version.label("published_version"),
+    Skills.published_version,
     Skills.author_id,
     Skills.created_at,
     Skills.updated_at,
@@ -38,7 +38,7 @@ _LIST_FIELDS = (
     Skills.description,
     Skills.category,
     Skills.status,
-    SkillVersions.version.label("published_version"),
+    Skills.published_version,
     Skills.updated_at,
 )
 VERSION_FIELDS = (
@@ -55,7 +55,7 @@ VERSION_FIELDS = (
 )
 OF_SLUG = and_(Skills.tenant_id == TENANT, Skills.slug == parameter("slug"))
 
-FIND_SKILL = Statement(select(*SKILL_FIELDS).outerjoin(SkillVersions, PUBLISHES).where(OF_SLUG))
+FIND_SKILL = Statement(select(*SKILL_FIELDS).where(OF_SLUG))
 FIND_VERSIONS = Statement(
     select(*VERSION_FIELDS)
     .where(SkillVersions.tenant_id == TENANT, SkillVersions.skill_id == parameter("skill_id"))
@@ -75,7 +75,6 @@ def _matching() -> Select[*tuple[Any, ...]]:
     return (
         select(*_LIST_FIELDS)
         .select_from(Skills)
-        .outerjoin(SkillVersions, PUBLISHES)
         .where(
             Skills.tenant_id == TENANT,
             or_(status.is_(None), Skills.status == status),

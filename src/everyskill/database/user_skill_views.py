@@ -9,7 +9,6 @@ from msgspec import Struct
 from sqlalchemy import Integer, Text, and_, any_, case, cast, column, exists, func, select, true
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, insert
 from sqlalchemy.sql import Select
-from sqlalchemy.sql.selectable import LateralFromClause
 
 from everyskill.database.scope import TenantConnection
 from everyskill.database.statements import TENANT, Statement, look_up, parameter, parameters
@@ -17,7 +16,6 @@ from everyskill.model.views import NewUserSkillView, UserSkillView, ViewKey, fol
 from everyskill.schema import (
     IS_PUBLISHED,
     Skills,
-    SkillVersions,
     Tenants,
     Users,
     UserSkillViews,
@@ -49,13 +47,6 @@ _OF_ASKED = and_(
 )
 
 
-def look_up_version(skill: Any) -> LateralFromClause:
-    """The number of the version that a skill publishes, by the skill's columns."""
-    version_id = skill.published_version_id
-    versions = select(SkillVersions.version).where(SkillVersions.tenant_id == TENANT, SkillVersions.id == version_id)
-    return look_up(versions, "published")
-
-
 def _find_views() -> Select[*tuple[Any, ...]]:
     viewed = look_up(select(*VIEW_FIELDS).where(_OF_ASKED), "viewed")
     return select(ASKED.c.place, *viewed.c).select_from(ASKED).join(viewed, true())
@@ -64,16 +55,14 @@ def _find_views() -> Select[*tuple[Any, ...]]:
 def _find_updated() -> Select[*tuple[Any, ...]]:
     seen = select(UserSkillViews.skill_id, UserSkillViews.last_viewed_at, UserSkillViews.last_viewed_version)
     viewed = look_up(seen.where(_OF_ASKED), "viewed")
-    skills = select(Skills.status, Skills.updated_at, Skills.published_version_id)
+    skills = select(Skills.status, Skills.updated_at, Skills.published_version)
     skill = look_up(skills.where(Skills.tenant_id == TENANT, Skills.id == viewed.c.skill_id), "shown")
-    version = look_up_version(skill.c)
     return (
         select(ASKED.c.place, viewed.c.skill_id)
         .select_from(ASKED)
         .join(viewed, true())
         .join(skill, true())
-        .outerjoin(version, true())
-        .where(is_updated(viewed.c, skill.c, version.c))
+        .where(is_updated(viewed.c, skill.c))
     )
 
 
@@ -120,10 +109,9 @@ def _clamped_views() -> Select[*tuple[Any, ...]]:
         .render_derived(name="asked")
     )
     user = look_up(select(Users.id).where(Users.tenant_id == TENANT, Users.id == asked.c.user_id), "known")
-    skills = select(Skills.published_version_id)
+    skills = select(Skills.published_version)
     skill = look_up(skills.where(Skills.tenant_id == TENANT, Skills.id == asked.c.skill_id, IS_PUBLISHED), "shown")
-    published = look_up_version(skill.c)
-    version = published.c.version
+    version = skill.c.published_version
     # Not now(), which is when the transaction began: a version committed after that moment may be in our snapshot.
     clock = func.clock_timestamp(type_=MOMENT)
     return (
@@ -142,7 +130,6 @@ def _clamped_views() -> Select[*tuple[Any, ...]]:
         .select_from(asked)
         .join(user, true())
         .join(skill, true())
-        .outerjoin(published, true())
         # One order for all writers, so that two batches never wait for each other in a circle.
         .order_by(asked.c.user_id, asked.c.skill_id)
     )

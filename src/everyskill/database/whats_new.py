@@ -10,15 +10,13 @@ from sqlalchemy.sql import Select
 
 from everyskill.database.scope import TenantConnection
 from everyskill.database.statements import TENANT, Statement, look_up, parameter
-from everyskill.database.user_skill_views import OF_USER, look_up_version
+from everyskill.database.user_skill_views import OF_USER
 from everyskill.model.whats_new import WINDOW, FeedCursor, WhatsNewItem
 from everyskill.schema import (
     IS_PUBLISHED,
     IS_UPDATED,
-    PUBLISHES,
     VIEWS,
     Skills,
-    SkillVersions,
     Users,
     UserSkillViews,
     is_updated,
@@ -47,20 +45,18 @@ _AFTER = and_(
 def _walk_views(*conditions: ColumnElement[bool]) -> tuple[Select[*tuple[Any, ...]], Any, Any]:
     """The user's rows, and to each its skill: the question, and where it has the columns of skills and of views."""
     skills = select(Skills.id, Skills.name, Skills.slug, Skills.category, Skills.status, Skills.updated_at)
-    skills = skills.add_columns(Skills.published_version_id).where(Skills.tenant_id == TENANT, *conditions)
+    skills = skills.add_columns(Skills.published_version).where(Skills.tenant_id == TENANT, *conditions)
     skill = look_up(skills.where(Skills.id == UserSkillViews.skill_id), "shown")
-    version = look_up_version(skill.c)
-    rows = select().select_from(UserSkillViews).join(skill, true()).outerjoin(version, true())
-    return rows.where(OF_USER, is_updated(UserSkillViews, skill.c, version.c)), skill.c, UserSkillViews
+    rows = select().select_from(UserSkillViews).join(skill, true())
+    return rows.where(OF_USER, is_updated(UserSkillViews, skill.c)), skill.c, UserSkillViews
 
 
 def _walk_updates(*conditions: ColumnElement[bool]) -> tuple[Select[*tuple[Any, ...]], Any, Any]:
     """The updates of the window, newest first, and to each the user's row."""
     views = select(UserSkillViews.last_viewed_at, UserSkillViews.last_viewed_version, UserSkillViews.view_count)
     view = look_up(views.where(OF_USER, UserSkillViews.skill_id == Skills.id), "viewed")
-    version = look_up_version(Skills)
-    rows = select().select_from(Skills).join(view, true()).outerjoin(version, true())
-    return rows.where(Skills.tenant_id == TENANT, *conditions, is_updated(view.c, Skills, version.c)), Skills, view.c
+    rows = select().select_from(Skills).join(view, true())
+    return rows.where(Skills.tenant_id == TENANT, *conditions, is_updated(view.c, Skills)), Skills, view.c
 
 
 class Walk(Struct, frozen=True):
@@ -106,9 +102,8 @@ def _mark_all_seen() -> Statement:
     # Not rounded to the millisecond as stored moments are: see visibility.py for why the exact moment compares right.
     as_of = parameter("as_of", MOMENT)
     stale = (
-        select(UserSkillViews.id, SkillVersions.version)
+        select(UserSkillViews.id, Skills.published_version)
         .join(Skills, VIEWS)
-        .outerjoin(SkillVersions, PUBLISHES)
         .where(OF_USER, Skills.tenant_id == TENANT, IS_UPDATED, Skills.updated_at <= as_of)
         # The order in which batches of views lock their rows, so that neither waits for the other in a circle.
         .order_by(UserSkillViews.skill_id)
@@ -122,7 +117,7 @@ def _mark_all_seen() -> Statement:
             last_viewed_at=func.greatest(
                 UserSkillViews.last_viewed_at, func.least(as_of, func.clock_timestamp(type_=MOMENT))
             ),
-            last_viewed_version=func.greatest(UserSkillViews.last_viewed_version, stale.c.version),
+            last_viewed_version=func.greatest(UserSkillViews.last_viewed_version, stale.c.published_version),
         )
         .returning(text("1"))
         .cte("moved")

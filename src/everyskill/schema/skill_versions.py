@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKeyConstraint, PrimaryKeyConstraint, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -15,8 +15,8 @@ class SkillVersions(Base):
 
     __tablename__ = "skill_versions"
     __table_args__ = (
-        # What every badge and every feed asks of a version is its number: with that in the index, no row is read.
-        PrimaryKeyConstraint("tenant_id", "id", postgresql_include=["version"]),
+        # What a skill refers to: its copy of the number can be no other than the version's.
+        UniqueConstraint("tenant_id", "id", "version"),
         ForeignKeyConstraint(["tenant_id"], ["tenants.id"]),
         ForeignKeyConstraint(["tenant_id", "skill_id"], ["skills.tenant_id", "skills.id"], ondelete="CASCADE"),
         ForeignKeyConstraint(

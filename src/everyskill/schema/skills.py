@@ -20,9 +20,9 @@ class Skills(Base):
         ForeignKeyConstraint(["tenant_id"], ["tenants.id"]),
         # Skills and versions point at each other, so this key is added after both tables exist.
         ForeignKeyConstraint(
-            ["tenant_id", "published_version_id"],
-            ["skill_versions.tenant_id", "skill_versions.id"],
-            ondelete="SET NULL (published_version_id)",
+            ["tenant_id", "published_version_id", "published_version"],
+            ["skill_versions.tenant_id", "skill_versions.id", "skill_versions.version"],
+            ondelete="SET NULL (published_version_id, published_version)",
             use_alter=True,
         ),
         ForeignKeyConstraint(
@@ -30,6 +30,7 @@ class Skills(Base):
         ),
         UniqueConstraint("tenant_id", "slug"),
         CheckConstraint("status IN ('draft', 'published', 'archived')", name="status"),
+        CheckConstraint("(published_version_id IS NULL) = (published_version IS NULL)", name="published_version"),
         # What's New walks this from the newest update down.
         Index(
             "skills_recent_updates_idx",
@@ -48,6 +49,8 @@ class Skills(Base):
     category: Mapped[TextColumn]
     status: Mapped[TextColumn] = mapped_column(server_default="draft")
     published_version_id: Mapped[TextColumn | None]
+    # The number of that version, held to it by the key: every badge compares it, and so looks up one table less.
+    published_version: Mapped[int | None]
     author_id: Mapped[TextColumn | None]
     created_at: Mapped[datetime] = mapped_column(MILLISECONDS, server_default=NOW)
     updated_at: Mapped[datetime] = mapped_column(MILLISECONDS, server_default=NOW)

@@ -21,16 +21,13 @@ PUBLISHES: ColumnElement[bool] = and_(
 VIEWS: ColumnElement[bool] = and_(UserSkillViews.tenant_id == Skills.tenant_id, UserSkillViews.skill_id == Skills.id)
 
 
-def is_updated(view: Any, skill: Any, version: Any) -> ColumnElement[bool]:
-    """The rule over the columns of a view, of its skill, and of the version that this publishes, joined by a left join.
-
-    An unknown version leaves the test of the time.
-    """
+def is_updated(view: Any, skill: Any) -> ColumnElement[bool]:
+    """The rule over the columns of a view and of its skill. An unknown version leaves the test of the time."""
     return and_(
         skill.status == _PUBLISHED,
-        or_(version.version > view.last_viewed_version, skill.updated_at > view.last_viewed_at),
+        or_(skill.published_version > view.last_viewed_version, skill.updated_at > view.last_viewed_at),
     )
 
 
-# Over the three tables, joined as above.
-IS_UPDATED: ColumnElement[bool] = is_updated(UserSkillViews, Skills, SkillVersions)
+# Over the two tables, joined as above.
+IS_UPDATED: ColumnElement[bool] = is_updated(UserSkillViews, Skills)

@@ -131,6 +131,7 @@ async def _publish_next(
         skill.id,
         folder,
         version_id=version_id,
+        version=version,
         status=status,
         updated_at=None if hidden else moment,
     )

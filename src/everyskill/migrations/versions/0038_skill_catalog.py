@@ -71,6 +71,7 @@ TABLES = [
         category text NOT NULL,
         status text DEFAULT 'draft' NOT NULL,
         published_version_id text,
+        published_version integer,
         author_id text,
         created_at timestamptz(3) DEFAULT now() NOT NULL,
         updated_at timestamptz(3) DEFAULT now() NOT NULL,
@@ -79,7 +80,9 @@ TABLES = [
         CONSTRAINT skills_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants (id),
         CONSTRAINT skills_tenant_id_author_id_fkey FOREIGN KEY (tenant_id, author_id)
             REFERENCES users (tenant_id, id) ON DELETE SET NULL (author_id),
-        CONSTRAINT skills_status_check CHECK (status IN ('draft', 'published', 'archived'))
+        CONSTRAINT skills_status_check CHECK (status IN ('draft', 'published', 'archived')),
+        CONSTRAINT skills_published_version_check
+            CHECK ((published_version_id IS NULL) = (published_version IS NULL))
     )
     """,
     """
@@ -98,7 +101,8 @@ TABLES = [
         files jsonb NOT NULL,
         created_by text,
         created_at timestamptz(3) DEFAULT now() NOT NULL,
-        CONSTRAINT skill_versions_pkey PRIMARY KEY (tenant_id, id) INCLUDE (version),
+        CONSTRAINT skill_versions_pkey PRIMARY KEY (tenant_id, id),
+        CONSTRAINT skill_versions_tenant_id_id_version_unique UNIQUE (tenant_id, id, version),
         CONSTRAINT skill_versions_tenant_id_skill_id_version_unique UNIQUE (tenant_id, skill_id, version),
         CONSTRAINT skill_versions_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants (id),
         CONSTRAINT skill_versions_tenant_id_skill_id_fkey FOREIGN KEY (tenant_id, skill_id)
@@ -109,9 +113,10 @@ TABLES = [
     )
     """,
     """
-    ALTER TABLE skills ADD CONSTRAINT skills_tenant_id_published_version_id_fkey
-        FOREIGN KEY (tenant_id, published_version_id)
-        REFERENCES skill_versions (tenant_id, id) ON DELETE SET NULL (published_version_id)
+    ALTER TABLE skills ADD CONSTRAINT skills_tenant_id_published_version_id_published_version_fkey
+        FOREIGN KEY (tenant_id, published_version_id, published_version)
+        REFERENCES skill_versions (tenant_id, id, version)
+        ON DELETE SET NULL (published_version_id, published_version)
     """,
     """
     CREATE TABLE skill_feedback (
@@ -171,7 +176,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
-    op.execute("ALTER TABLE skills DROP CONSTRAINT skills_tenant_id_published_version_id_fkey")
+    op.execute("ALTER TABLE skills DROP CONSTRAINT skills_tenant_id_published_version_id_published_version_fkey")
     for table in ["skill_feedback", "skill_versions", "skills", "users", "tenants"]:
         op.execute(f"DROP TABLE {table}")
     op.execute("REVOKE SELECT ON alembic_version FROM everyskill_app, everyskill_operator")
