@@ -98,6 +98,7 @@ async def test_the_feed_pages_to_its_end(ann: httpx.AsyncClient, acme: Tenant) -
     assert [item["skill_slug"] for item in first["items"] + rest["items"]] == ["three", "two", "one"]
     assert rest["next_cursor"] is None
     assert (await ann.get("/v1/whats-new/count")).json() == {"count": 3}
+    assert (await ann.get("/v1/whats-new/count?at_most=2")).json() == {"count": 2}
 
 
 async def test_marking_as_seen_spares_what_came_after_the_list(ann: httpx.AsyncClient, acme: Tenant) -> None:
@@ -306,6 +307,7 @@ BAD: dict[str, tuple[str, str, dict[str, Any]]] = {
     "no number": ("GET", "/v1/skills/pdf/diff?from=one&to=2", {}),
     "missing parameter": ("GET", "/v1/skills/pdf/diff?from=1", {}),
     "limit 0": ("GET", "/v1/whats-new?limit=0", {}),
+    "at most 0": ("GET", "/v1/whats-new/count?at_most=0", {}),
     "foreign cursor": ("GET", "/v1/whats-new?cursor=WyIwMDAxLTAxLTAxVDAwOjAwOjAwKzIzOjAwIiwgIngiXQ", {}),
     "no date": ("GET", "/v1/skills/pdf/feedback-count?since=yesterday", {}),
     "date without a zone": ("GET", "/v1/skills/pdf/feedback-count?since=2026-01-01T00:00:00", {}),

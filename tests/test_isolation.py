@@ -28,13 +28,14 @@ each_table = pytest.mark.parametrize("table", TENANT_COLUMNS)
 
 
 @pytest.fixture
-async def neighbours(database: Database) -> tuple[Tenant, Tenant]:
+async def neighbours(database: Database, owner: asyncpg.Connection) -> tuple[Tenant, Tenant]:
     """Two tenants with a row in every table, under ids and slugs as equal as the schema allows."""
     tenants = (await settle(database, "acme"), await settle(database, "globex"))
     for tenant in tenants:
         published = await publish(tenant, author_id="ann")
         await tenant.visit_skill("ann", published.skill_id)
         await tenant.add_feedback(published.skill_id, user_id="ann", comment=f"from {tenant.tenant_id}")
+        await owner.execute("INSERT INTO feed_checkpoints (tenant_id, user_id) VALUES ($1, 'ann')", tenant.tenant_id)
     return tenants
 
 
@@ -47,7 +48,7 @@ async def intruder(clone: Clone, neighbours: object) -> asyncpg.Connection:
 async def rows_of(owner: asyncpg.Connection, table: str, tenant_id: str) -> list[dict[str, Any]]:
     """What is really there, seen past every policy."""
     rows = await owner.fetch(
-        f"SELECT to_jsonb(t)::text AS row FROM {table} AS t WHERE {TENANT_COLUMNS[table]} = $1 ORDER BY id", tenant_id
+        f"SELECT to_jsonb(t)::text AS row FROM {table} AS t WHERE {TENANT_COLUMNS[table]} = $1 ORDER BY 1", tenant_id
     )
     return [json.loads(row["row"]) for row in rows]
 
@@ -153,7 +154,8 @@ async def test_an_upsert_onto_another_tenants_row_is_refused(
 ) -> None:
     [row, *_] = before = await rows_of(owner, table, "acme")
     column = TENANT_COLUMNS[table]
-    key = "id" if table in {"tenants", "user_skill_views"} else "tenant_id, id"
+    keys = {"tenants": "id", "user_skill_views": "id", "feed_checkpoints": "tenant_id, user_id"}
+    key = keys.get(table, "tenant_id, id")
     conflict = f"ON CONFLICT ({key}) DO UPDATE SET {column} = excluded.{column}"
     for stolen in (row, row | {"tenant_id": "globex"} if table == "user_skill_views" else row):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):

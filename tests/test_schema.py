@@ -13,7 +13,7 @@ from everyskill.errors import DatabaseTooNew, MigrationBlocked, MigrationFailed,
 from everyskill.migrations import downgrade, upgrade, upgrade_sql
 from everyskill.schema import Base, Skills, Tenants, Users, UserSkillViews
 from everyskill.schema.policies import GRANTS, POLICIES, TENANT_COLUMNS
-from everyskill.schema.revisions import HEAD, REVISIONS
+from everyskill.schema.revisions import REVISIONS
 from tests.catalogs import describe
 from tests.conftest import Clone
 
@@ -83,6 +83,7 @@ async def test_every_reference_between_tenant_tables_carries_the_tenant(owner: a
 async def test_primary_keys_lead_with_the_tenant_except_where_said(owner: asyncpg.Connection) -> None:
     keys = {row[0]: row[2] for row in (await describe(owner))["constraints"] if row[2].startswith("PRIMARY KEY")}
     assert keys.pop("tenants") == keys.pop("user_skill_views") == "PRIMARY KEY (id)"
+    assert keys.pop("feed_checkpoints") == "PRIMARY KEY (tenant_id, user_id)"
     assert set(keys.values()) == {"PRIMARY KEY (tenant_id, id)"}
 
 
@@ -99,11 +100,12 @@ async def test_up_down_up_ends_where_it_began(clone: Clone) -> None:
     assert await described(clone) == before
 
 
-async def test_one_step_down_removes_only_the_features_table(clone: Clone) -> None:
-    before = await described(clone)
-    await downgrade(clone.owner_url, REVISIONS[0])
-    after = await described(clone)
-    assert {row[0] for row in before["tables"] - after["tables"]} == {"user_skill_views"}
+async def test_each_step_down_removes_only_its_own_table(clone: Clone) -> None:
+    tables = (await described(clone))["tables"]
+    for revision, removed in ((REVISIONS[1], "feed_checkpoints"), (REVISIONS[0], "user_skill_views")):
+        await downgrade(clone.owner_url, revision)
+        before, tables = tables, (await described(clone))["tables"]
+        assert {row[0] for row in before - tables} == {removed}
 
 
 async def test_upgrading_again_changes_nothing(clone: Clone) -> None:
@@ -132,7 +134,7 @@ async def test_a_migration_gives_up_rather_than_wait_for_a_lock(clone: Clone) ->
         with pytest.raises(MigrationBlocked, match="lock timeout"):
             await upgrade(clone.owner_url)
     await holder.close()
-    assert await upgrade(clone.owner_url) == [HEAD]
+    assert await upgrade(clone.owner_url) == list(REVISIONS[1:])
 
 
 async def test_tables_of_unknown_origin_are_not_migrated_over(empty_clone: Clone) -> None:

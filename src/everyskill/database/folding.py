@@ -97,7 +97,7 @@ class FoldedCalls:
         async with begin(self._pool, readonly=False) as transaction:
             # One order for all writers, here as within a tenant, so that no two wait for each other in a circle.
             for tenant_id in sorted(views):
-                missing = await record_views(await transaction.enter(tenant_id), views[tenant_id])
+                missing = await record_views(await transaction.enter(tenant_id, recording=True), views[tenant_id])
                 answers[tenant_id] = [missing.get((view.user_id, view.skill_id)) for view in views[tenant_id]]
         return answers
 
@@ -105,7 +105,7 @@ class FoldedCalls:
         answers = {}
         async with begin(self._pool, readonly=False) as transaction:
             for tenant_id in sorted(visits):
-                answers[tenant_id] = await _visit(await transaction.enter(tenant_id), visits[tenant_id])
+                answers[tenant_id] = await _visit(await transaction.enter(tenant_id, recording=True), visits[tenant_id])
         return answers
 
 

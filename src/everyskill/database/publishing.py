@@ -79,6 +79,7 @@ UPDATE_SKILL = Statement(
         published_version=parameter("version", Integer),
         status=parameter("status"),
         updated_at=func.coalesce(parameter("updated_at", MILLISECONDS), Skills.updated_at),
+        visible_at=func.coalesce(parameter("visible_at", MILLISECONDS), Skills.visible_at),
     )
 )
 SET_STATUS = Statement(
@@ -87,6 +88,7 @@ SET_STATUS = Statement(
     .values(
         status=parameter("status"),
         updated_at=func.coalesce(parameter("updated_at", MILLISECONDS), Skills.updated_at),
+        visible_at=func.coalesce(parameter("visible_at", MILLISECONDS), Skills.visible_at),
     )
 )
 # The author saw what the author wrote (S9): the row moves along and counts no view.
@@ -166,9 +168,12 @@ async def update_skill(
     version_id: str,
     version: int,
     status: SkillStatus,
-    updated_at: datetime | None,
+    visible_at: datetime | None,
 ) -> None:
-    """Makes a version the published one. `updated_at` None leaves the time as it is, and so does no category."""
+    """Makes a version the published one, visible from that moment on; None while the skill is hidden.
+
+    No category leaves it as it is.
+    """
     await connection.fetch(
         UPDATE_SKILL,
         skill_id=skill_id,
@@ -178,15 +183,21 @@ async def update_skill(
         version_id=version_id,
         version=version,
         status=status,
-        updated_at=updated_at,
+        updated_at=visible_at,
+        visible_at=visible_at,
     )
 
 
 async def set_status(
-    connection: TenantConnection, skill_id: str, status: SkillStatus, *, updated_at: datetime | None = None
+    connection: TenantConnection,
+    skill_id: str,
+    status: SkillStatus,
+    *,
+    updated_at: datetime | None = None,
+    visible_at: datetime | None = None,
 ) -> None:
-    """Shows or hides a skill. `updated_at` None leaves the time as it is."""
-    await connection.fetch(SET_STATUS, skill_id=skill_id, status=status, updated_at=updated_at)
+    """Shows or hides a skill. A time that is None stays as it is."""
+    await connection.fetch(SET_STATUS, skill_id=skill_id, status=status, updated_at=updated_at, visible_at=visible_at)
 
 
 async def move_author(

@@ -17,11 +17,11 @@ from everyskill.model.changes import SkillState, VersionFacts
 from everyskill.model.skills import SkillFile, SkillStatus
 from everyskill.model.views import UserSkillView
 from everyskill.schema import (
-    IS_PUBLISHED,
     SkillFeedbackItems,
     Skills,
     SkillVersions,
     UserSkillViews,
+    is_published,
 )
 from everyskill.schema.base import MOMENT
 
@@ -29,7 +29,7 @@ from everyskill.schema.base import MOMENT
 def _find_reader_states() -> Select[*tuple[Any, ...]]:
     wanted = func.unnest(ASKED.c.skill_ids).table_valued(column("skill_id", Text)).render_derived(name="wanted")
     skills = select(Skills.id, Skills.status, Skills.updated_at, Skills.published_version_id, Skills.published_version)
-    skill = look_up(skills.where(Skills.tenant_id == TENANT, Skills.id == wanted.c.skill_id, IS_PUBLISHED), "shown")
+    skill = look_up(skills.where(Skills.tenant_id == TENANT, Skills.id == wanted.c.skill_id), "shown")
     versions = select(SkillVersions.description, SkillVersions.files)
     of_tenant = SkillVersions.tenant_id == TENANT
     published = look_up(versions.where(of_tenant, SkillVersions.id == skill.c.published_version_id), "published")
@@ -64,6 +64,7 @@ def _find_reader_states() -> Select[*tuple[Any, ...]]:
         .outerjoin(published, true())
         .outerjoin(view, true())
         .outerjoin(seen, true())
+        .where(is_published(skill.c))
     )
 
 

@@ -27,6 +27,9 @@ OWN_PLANS = _set(plan_cache_mode="force_custom_plan")
 # The same, walking either the recent updates or the user's rows, whichever is fewer, and never all of both:
 WALKING_PLANS = _set(plan_cache_mode="force_custom_plan", enable_hashjoin="off", enable_mergejoin="off")
 
+# Names, together with the tenant, the advisory lock that is held by who records views.
+RECORDING = "everyskill:recording:"
+
 Isolation: TypeAlias = Literal["READ COMMITTED", "REPEATABLE READ"]
 
 
@@ -67,13 +70,17 @@ class Transaction:
         self._start = start
         self._plans = plans
 
-    async def enter(self, tenant_id: str) -> TenantConnection:
-        """Sets the tenant. What an earlier call gave sees nothing from now on: it still names its own in its SQL."""
+    async def enter(self, tenant_id: str, *, recording: bool = False) -> TenantConnection:
+        """Sets the tenant. What an earlier call gave sees nothing from now on: it still names its own in its SQL.
+
+        Who records views says so, here and not later: the lock must be held before their statement's snapshot is taken.
+        """
         start, self._start = self._start, ""
         # BEGIN and the tenant go in one message, which takes no parameters; in hex no id can be anything but an id.
         tenant = f"convert_from(decode('{tenant_id.encode().hex()}', 'hex'), 'UTF8')"
+        lock = f", pg_advisory_xact_lock_shared(hashtextextended('{RECORDING}' || {tenant}, 0))" if recording else ""
         await self._connection.execute(
-            f"{start}SELECT set_config('app.current_tenant_id', {tenant}, true){self._plans}"
+            f"{start}SELECT set_config('app.current_tenant_id', {tenant}, true){self._plans}{lock}"
         )
         return TenantConnection(self._connection, tenant_id)
 

@@ -45,7 +45,8 @@ def parameters(name: str, type_: TypeEngine[Any] | type[TypeEngine[Any]] = Text)
 def look_up(rows: Select[*tuple[Any, ...]], name: str) -> LateralFromClause:
     """Rows to be joined that are looked up by what stands before them in the FROM clause.
 
-    OFFSET 0 keeps PostgreSQL from turning it round: from looking the few that are asked for up in many rows.
+    OFFSET 0 keeps PostgreSQL from turning it round: from looking the few that are asked for up in many rows. What the
+    rows must be besides is said outside: a condition that a partial index has as well may tempt it away from the key.
     """
     return rows.offset(literal_column("0")).lateral(name)
 

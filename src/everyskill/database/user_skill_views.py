@@ -10,15 +10,16 @@ from sqlalchemy import Integer, Text, and_, any_, case, cast, column, exists, fu
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, insert
 from sqlalchemy.sql import Select
 
+from everyskill.database.feed_checkpoints import take_back
 from everyskill.database.scope import TenantConnection
 from everyskill.database.statements import TENANT, Statement, look_up, parameter, parameters
 from everyskill.model.views import NewUserSkillView, UserSkillView, ViewKey, fold_views
 from everyskill.schema import (
-    IS_PUBLISHED,
     Skills,
     Tenants,
     Users,
     UserSkillViews,
+    is_published,
     is_updated,
 )
 from everyskill.schema.base import MOMENT
@@ -109,48 +110,55 @@ def _clamped_views() -> Select[*tuple[Any, ...]]:
         .render_derived(name="asked")
     )
     user = look_up(select(Users.id).where(Users.tenant_id == TENANT, Users.id == asked.c.user_id), "known")
-    skills = select(Skills.published_version)
-    skill = look_up(skills.where(Skills.tenant_id == TENANT, Skills.id == asked.c.skill_id, IS_PUBLISHED), "shown")
+    skills = select(Skills.status, Skills.updated_at, Skills.published_version)
+    skill = look_up(skills.where(Skills.tenant_id == TENANT, Skills.id == asked.c.skill_id), "shown")
     version = skill.c.published_version
     # Not now(), which is when the transaction began: a version committed after that moment may be in our snapshot.
     clock = func.clock_timestamp(type_=MOMENT)
     return (
         select(
-            TENANT,
+            TENANT.label("tenant_id"),
             asked.c.user_id,
             asked.c.skill_id,
-            func.least(func.coalesce(asked.c.viewed_at, clock), clock),
+            func.least(func.coalesce(asked.c.viewed_at, clock), clock).label("last_viewed_at"),
             # least() would turn an unknown version into the published one.
             case(
                 (asked.c.version <= version, asked.c.version),
                 (asked.c.version > version, version),
-            ),
+            ).label("last_viewed_version"),
             asked.c.view_count,
+            *skill.c,
         )
         .select_from(asked)
         .join(user, true())
         .join(skill, true())
+        .where(is_published(skill.c))
         # One order for all writers, so that two batches never wait for each other in a circle.
         .order_by(asked.c.user_id, asked.c.skill_id)
     )
 
 
 def _upsert() -> Statement:
+    seen = _clamped_views().cte("seen")
     fields = ["tenant_id", "user_id", "skill_id", "last_viewed_at", "last_viewed_version", "view_count"]
-    new = insert(UserSkillViews).from_select(fields, _clamped_views())
+    new = insert(UserSkillViews).from_select(fields, select(*(seen.c[field] for field in fields)))
     # greatest() passes over NULL: an unknown version never erases a known one.
-    return Statement(
-        new.on_conflict_do_update(
-            constraint="user_skill_views_tenant_user_skill_unique",
-            set_={
-                "last_viewed_at": func.greatest(UserSkillViews.last_viewed_at, new.excluded.last_viewed_at),
-                "last_viewed_version": func.greatest(
-                    UserSkillViews.last_viewed_version, new.excluded.last_viewed_version
-                ),
-                "view_count": UserSkillViews.view_count + new.excluded.view_count,
-            },
-        ).returning(UserSkillViews.user_id, UserSkillViews.skill_id)
+    recorded = new.on_conflict_do_update(
+        constraint="user_skill_views_tenant_user_skill_unique",
+        set_={
+            "last_viewed_at": func.greatest(UserSkillViews.last_viewed_at, new.excluded.last_viewed_at),
+            "last_viewed_version": func.greatest(UserSkillViews.last_viewed_version, new.excluded.last_viewed_version),
+            "view_count": UserSkillViews.view_count + new.excluded.view_count,
+        },
     )
+    # As it was before: no part of a statement sees what another writes.
+    known = select(UserSkillViews.last_viewed_version).where(
+        UserSkillViews.tenant_id == TENANT,
+        UserSkillViews.user_id == seen.c.user_id,
+        UserSkillViews.skill_id == seen.c.skill_id,
+    )
+    is_behind = and_(is_updated(seen.c, seen.c), known.scalar_subquery().is_(None))
+    return Statement(select(seen.c.user_id, seen.c.skill_id, is_behind).add_cte(recorded.cte("recorded")))
 
 
 RECORD_VIEWS = _upsert()
@@ -201,9 +209,13 @@ async def record_views(connection: TenantConnection, views: Sequence[NewUserSkil
     """
     folded = fold_views(views)
     recorded = await _upsert_views(connection, list(folded.values()))
+    # The first look at a skill was at an older state of it: that is news to the user, and nothing changed.
+    behind = {user_id for (user_id, _), is_behind in recorded.items() if is_behind}
+    if behind:
+        await take_back(connection, behind)
     if len(recorded) == len(folded):
         return {}
-    return await _find_what_is_missing(connection, folded.keys() - recorded)
+    return await _find_what_is_missing(connection, folded.keys() - recorded.keys())
 
 
 def what_was_deleted(error: asyncpg.ForeignKeyViolationError) -> str:
@@ -211,7 +223,8 @@ def what_was_deleted(error: asyncpg.ForeignKeyViolationError) -> str:
     return _REFERENCES[error.constraint_name or ""]
 
 
-async def _upsert_views(connection: TenantConnection, views: Sequence[NewUserSkillView]) -> set[ViewKey]:
+async def _upsert_views(connection: TenantConnection, views: Sequence[NewUserSkillView]) -> dict[ViewKey, bool]:
+    """What was recorded, and whether it was the first known version, and no longer the published one."""
     rows = await connection.fetch(
         RECORD_VIEWS,
         user_ids=[view.user_id for view in views],
@@ -220,7 +233,7 @@ async def _upsert_views(connection: TenantConnection, views: Sequence[NewUserSki
         versions=[view.last_viewed_version for view in views],
         view_counts=[view.view_count for view in views],
     )
-    return {(row["user_id"], row["skill_id"]) for row in rows}
+    return {(user_id, skill_id): is_behind for user_id, skill_id, is_behind in rows}
 
 
 async def _find_what_is_missing(connection: TenantConnection, keys: Collection[ViewKey]) -> dict[ViewKey, str]:

@@ -1,11 +1,12 @@
 """The database as SQLAlchemy declares it: import these models to join your own tables against."""
 
 from everyskill.schema.base import Base
+from everyskill.schema.feed_checkpoints import FeedCheckpoints
 from everyskill.schema.skill_feedback import SkillFeedbackItems
 from everyskill.schema.skill_versions import SkillVersions
 from everyskill.schema.skills import Skills
 from everyskill.schema.tenants import Tenants
-from everyskill.schema.updated import IS_PUBLISHED, IS_UPDATED, PUBLISHES, VIEWS, is_updated
+from everyskill.schema.updated import IS_PUBLISHED, IS_UPDATED, PUBLISHES, VIEWS, is_published, is_updated
 from everyskill.schema.user_skill_views import UserSkillViews
 from everyskill.schema.users import Users
 
@@ -15,11 +16,13 @@ __all__ = [
     "PUBLISHES",
     "VIEWS",
     "Base",
+    "FeedCheckpoints",
     "SkillFeedbackItems",
     "SkillVersions",
     "Skills",
     "Tenants",
     "UserSkillViews",
     "Users",
+    "is_published",
     "is_updated",
 ]

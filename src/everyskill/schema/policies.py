@@ -50,6 +50,7 @@ TENANT_COLUMNS = {
     "skill_versions": "tenant_id",
     "skill_feedback": "tenant_id",
     "user_skill_views": "tenant_id",
+    "feed_checkpoints": "tenant_id",
 }
 
 # Versions are immutable: the application may neither update nor delete one; a deleted skill takes its own along.

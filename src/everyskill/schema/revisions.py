@@ -1,4 +1,8 @@
 """The revisions this program knows, oldest first. The newest is the one it works with."""
 
-REVISIONS: tuple[str, ...] = ("0038_skill_catalog", "0039_create_user_skill_views")
+REVISIONS: tuple[str, ...] = (
+    "0038_skill_catalog",
+    "0039_create_user_skill_views",
+    "0040_create_feed_checkpoints",
+)
 HEAD = REVISIONS[-1]

@@ -39,6 +39,8 @@ class Skills(Base):
             "id",
             postgresql_where=text("status = 'published'"),
         ),
+        # A feed that knows its way walks this from where it ended the last time.
+        Index("skills_visible_idx", "tenant_id", "visible_at", postgresql_where=text("status = 'published'")),
     )
 
     tenant_id: Mapped[TextColumn] = mapped_column(primary_key=True)
@@ -54,5 +56,8 @@ class Skills(Base):
     author_id: Mapped[TextColumn | None]
     created_at: Mapped[datetime] = mapped_column(MILLISECONDS, server_default=NOW)
     updated_at: Mapped[datetime] = mapped_column(MILLISECONDS, server_default=NOW)
+    # The moment it was last published or shown again. Taken under the tenant's lock (database/visibility.py), so
+    # whoever sees a skill sees all skills of the tenant with earlier ones.
+    visible_at: Mapped[datetime] = mapped_column(MILLISECONDS, server_default=NOW)
 
     views: Mapped[list["UserSkillViews"]] = relationship(back_populates="skill", viewonly=True)

@@ -10,7 +10,15 @@ from everyskill.schema.user_skill_views import UserSkillViews
 
 # Spelled out rather than bound: only so can the planner use the partial index on published skills.
 _PUBLISHED: ColumnElement[str] = literal_column("'published'")
-IS_PUBLISHED: ColumnElement[bool] = Skills.status == _PUBLISHED
+
+
+def is_published(skill: Any) -> ColumnElement[bool]:
+    """Whether a skill can be seen, by its columns."""
+    published: ColumnElement[bool] = skill.status == _PUBLISHED
+    return published
+
+
+IS_PUBLISHED: ColumnElement[bool] = is_published(Skills)
 
 # Joins a skill to the version it publishes.
 PUBLISHES: ColumnElement[bool] = and_(
@@ -24,7 +32,7 @@ VIEWS: ColumnElement[bool] = and_(UserSkillViews.tenant_id == Skills.tenant_id, 
 def is_updated(view: Any, skill: Any) -> ColumnElement[bool]:
     """The rule over the columns of a view and of its skill. An unknown version leaves the test of the time."""
     return and_(
-        skill.status == _PUBLISHED,
+        is_published(skill),
         or_(skill.published_version > view.last_viewed_version, skill.updated_at > view.last_viewed_at),
     )
 

@@ -133,7 +133,7 @@ async def _publish_next(
         version_id=version_id,
         version=version,
         status=status,
-        updated_at=None if hidden else moment,
+        visible_at=None if hidden else moment,
     )
     if author_id is not None:
         await publishing.move_author(connection, skill.id, author_id, version=version, moment=moment)
@@ -144,14 +144,19 @@ async def _show(connection: TenantConnection, held: LockedSkill) -> None:
     skill, version = held.skill, held.skill.published_version
     if version is None or held.version_created_at is None:
         await publishing.set_status(connection, skill.id, SkillStatus.DRAFT)
-    elif held.version_created_at <= skill.updated_at:
-        await publishing.set_status(connection, skill.id, SkillStatus.PUBLISHED)
-    else:
-        # Its newest version is younger than what was last visible: it becomes visible only now.
-        moment = await take_moment(connection)
-        await publishing.set_status(connection, skill.id, SkillStatus.PUBLISHED, updated_at=moment)
-        if held.version_author is not None:
-            await publishing.move_author(connection, skill.id, held.version_author, version=version, moment=moment)
+        return
+    moment = await take_moment(connection)
+    # Its newest version is younger than what was last visible: it becomes visible only now.
+    is_new = held.version_created_at > skill.updated_at
+    await publishing.set_status(
+        connection,
+        skill.id,
+        SkillStatus.PUBLISHED,
+        updated_at=moment if is_new else None,
+        visible_at=moment,
+    )
+    if is_new and held.version_author is not None:
+        await publishing.move_author(connection, skill.id, held.version_author, version=version, moment=moment)
 
 
 async def _lock(connection: TenantConnection, slug: str) -> LockedSkill:

@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from everyskill.database import skill_feedback, skills, whats_new
+from everyskill.database import skill_feedback, skills
 from everyskill.database.scope import TenantScope
 from everyskill.errors import EverySkillError, SkillNotFound, TenantNotFound, UserNotFound
 from everyskill.model.inputs import check_id, check_ids, check_limit, check_moment, check_version
 from everyskill.model.views import NewUserSkillView, UserSkillView
 from everyskill.model.whats_new import DEFAULT_LIMIT, WhatsNewItem
+from everyskill.services.whats_new import get_feed
 
 
 async def record_skill_view(
@@ -77,8 +78,7 @@ async def get_whats_new_for_user(tenant: TenantScope, user_id: str, limit: int =
     """
     check_id("user_id", user_id)
     check_limit(limit)
-    async with tenant.reading() as connection:
-        return await whats_new.find_whats_new(connection, user_id, limit=limit, after=None)
+    return await get_feed(tenant, user_id, limit=limit)
 
 
 async def get_version_number(tenant: TenantScope, version_id: str) -> int | None:

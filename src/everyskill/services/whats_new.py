@@ -1,12 +1,16 @@
 """What's New beyond its first page: paging, counting, and marking all as seen."""
 
+from contextlib import suppress
 from datetime import datetime
 
-from everyskill.database import visibility, whats_new
+import asyncpg
+
+from everyskill.database import feed_checkpoints, visibility, whats_new
+from everyskill.database.feed_checkpoints import Checkpoint
 from everyskill.database.scope import WALKING_PLANS, TenantScope
-from everyskill.errors import UserNotFound
+from everyskill.errors import EverySkillError, UserNotFound
 from everyskill.model.inputs import check_id, check_limit, check_moment
-from everyskill.model.whats_new import DEFAULT_LIMIT, FeedCursor, WhatsNewPage
+from everyskill.model.whats_new import DEFAULT_LIMIT, FeedCursor, WhatsNewItem, WhatsNewPage
 
 
 async def get_whats_new_page(
@@ -23,16 +27,31 @@ async def get_whats_new_page(
     after = None if cursor is None else FeedCursor.decode(cursor)
     async with tenant.reading() as connection:
         as_of = await visibility.find_moment_of_list(connection) if after is None else after.as_of
-        items = await whats_new.find_whats_new(connection, user_id, limit=limit + 1, after=after)
+        items, found = await whats_new.find_whats_new(connection, user_id, limit=limit + 1, after=after)
+    await _remember(tenant, user_id, found)
     if len(items) <= limit:
         return WhatsNewPage(items, None, as_of)
     last = items[limit - 1]
     return WhatsNewPage(items[:limit], FeedCursor(as_of, last.updated_at, last.skill_id).encode(), as_of)
 
 
-async def count_whats_new(tenant: TenantScope, user_id: str) -> int:
-    """How many items the user's whole feed has."""
+async def get_feed(tenant: TenantScope, user_id: str, *, limit: int) -> list[WhatsNewItem]:
+    """The first items of the user's feed (S7)."""
+    async with tenant.reading() as connection:
+        items, found = await whats_new.find_whats_new(connection, user_id, limit=limit, after=None)
+    await _remember(tenant, user_id, found)
+    return items
+
+
+async def count_whats_new(tenant: TenantScope, user_id: str, at_most: int | None = None) -> int:
+    """How many items the user's whole feed has, counted no further than `at_most`, 1 to 100, where that is given.
+
+    A number beside a bell needs no more than a few, which costs as little as reading them; to count a feed of thousands
+    looks each of them up. Raises InvalidLimit, InvalidIdentifier.
+    """
     check_id("user_id", user_id)
+    if at_most is not None:
+        return len(await get_feed(tenant, user_id, limit=check_limit(at_most)))
     async with tenant.reading() as connection:
         return await whats_new.count_whats_new(connection, user_id)
 
@@ -50,3 +69,12 @@ async def mark_all_seen(tenant: TenantScope, user_id: str, as_of: datetime) -> i
     if not has_user:
         raise UserNotFound(user_id)
     return moved
+
+
+async def _remember(tenant: TenantScope, user_id: str, found: Checkpoint | None) -> None:
+    """Keeps what reading a feed found out, for the next time; never fails, as the feed can do without."""
+    if found is None:
+        return
+    with suppress(EverySkillError, asyncpg.PostgresError):
+        async with tenant.writing() as connection:
+            await feed_checkpoints.remember(connection, user_id, found)

@@ -75,6 +75,7 @@ TABLES = [
         author_id text,
         created_at timestamptz(3) DEFAULT now() NOT NULL,
         updated_at timestamptz(3) DEFAULT now() NOT NULL,
+        visible_at timestamptz(3) DEFAULT now() NOT NULL,
         CONSTRAINT skills_pkey PRIMARY KEY (tenant_id, id),
         CONSTRAINT skills_tenant_id_slug_unique UNIQUE (tenant_id, slug),
         CONSTRAINT skills_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants (id),
@@ -87,6 +88,9 @@ TABLES = [
     """,
     """
     CREATE INDEX skills_recent_updates_idx ON skills (tenant_id, updated_at DESC, id) WHERE status = 'published'
+    """,
+    """
+    CREATE INDEX skills_visible_idx ON skills (tenant_id, visible_at) WHERE status = 'published'
     """,
     """
     CREATE TABLE skill_versions (

@@ -51,6 +51,10 @@ SkillName = Annotated[str, PathParameter(**_NAMED)]
 SkillSlug = Annotated[str, PathParameter(**_SLUG)]
 VersionId = Annotated[str, PathParameter(**_A_VERSION)]
 Limit = Annotated[int, QueryParameter(**_LIMIT)]
+AtMost = Annotated[
+    int | None,
+    QueryParameter(**_told("Count no further than this.", 21, type="integer", minimum=1, maximum=MAX_LIMIT)),
+]
 Cursor = Annotated[str | None, QueryParameter(**_told("`next_cursor` of the page before.", "code-review"))]
 Category = Annotated[str | None, QueryParameter(**_told("Only this category.", "engineering", **_SHORT))]
 Text = Annotated[str | None, QueryParameter(**_told("Only with this in its name or text.", "review", **_SHORT))]

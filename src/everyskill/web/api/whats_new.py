@@ -7,7 +7,7 @@ from everyskill.model import WhatsNewPage
 from everyskill.model.whats_new import DEFAULT_LIMIT
 from everyskill.web.api import examples
 from everyskill.web.api.bodies import Count, Moved, SeenUpTo
-from everyskill.web.api.documents import READS_BODY, Cursor, Limit, answers, fetched
+from everyskill.web.api.documents import READS_BODY, AtMost, Cursor, Limit, answers, fetched
 from everyskill.web.api.moments import read_moment
 from everyskill.web.authentication import Asker, House
 
@@ -21,9 +21,9 @@ async def get_whats_new(
 
 
 @get("/count", responses=fetched(Count, Count(3)))
-async def count_whats_new(tenant: House, identity: Asker) -> Count:
-    """How many items the whole feed has."""
-    return Count(await tenant.count_whats_new(identity.user_id))
+async def count_whats_new(tenant: House, identity: Asker, at_most: AtMost = None) -> Count:
+    """How many items the whole feed has. Where a number beside a bell will do, `at_most` makes it cheap."""
+    return Count(await tenant.count_whats_new(identity.user_id, at_most))
 
 
 @post("/seen", status_code=200, responses=answers(200, Moved, Moved(3), 404, *READS_BODY))

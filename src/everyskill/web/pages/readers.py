@@ -9,20 +9,32 @@ from msgspec import Struct
 from everyskill.web.authentication import AnyRequest, Asker, House, provide_identity
 from everyskill.web.sessions import check_csrf, csrf_of
 
+# Beyond this the bell only says that there are more.
+MOST_COUNTED = 20
+
 
 class Reader(Struct, frozen=True):
-    """A person with a page open. `count` is how many items What's New has; `csrf` is what their forms must repeat."""
+    """A person with a page open.
+
+    `count` is how many items What's New has, counted to one more than `most`; `csrf` is what their forms must repeat.
+    """
 
     tenant_id: str
     user_id: str
     name: str
     count: int
     csrf: str
+    most: int = MOST_COUNTED
+
+    @property
+    def bell(self) -> str:
+        """The count as the header says it."""
+        return f"{self.most}+" if self.count > self.most else str(self.count)
 
 
 async def provide_reader(request: AnyRequest, identity: Asker, tenant: House) -> Reader:
     """The reader of this page."""
-    count = await tenant.count_whats_new(identity.user_id)
+    count = await tenant.count_whats_new(identity.user_id, at_most=MOST_COUNTED + 1)
     name = identity.name or identity.user_id
     return Reader(identity.tenant_id, identity.user_id, name, count, csrf_of(request, identity))
 

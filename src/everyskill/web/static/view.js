@@ -28,10 +28,11 @@ async function record() {
 
 async function showCount() {
   const bell = document.querySelector("[data-count]");
-  const answer = bell && (await fetch("/v1/whats-new/count"));
+  const most = bell && Number(bell.dataset.count);
+  const answer = bell && (await fetch(`/v1/whats-new/count?at_most=${most + 1}`));
   if (answer && answer.ok) {
     const { count } = await answer.json();
-    bell.firstChild.data = count;
+    bell.firstChild.data = count > most ? `${most}+` : count;
     bell.hidden = count === 0;
   }
 }

@@ -1,0 +1,57 @@
+"""How far each person's What's New is known, so that nobody's feed is read twice from its beginning.
+
+What it locks and for how long: its foreign key takes a SHARE ROW EXCLUSIVE lock on users for the moment of the new,
+    empty table's creation. Writers of users wait that moment; readers do not. If the lock is not had within five
+    seconds, the migration gives up and has changed nothing: run it again.
+Does the old program keep working: yes, but it does not take a checkpoint back when it records a view of an older
+    state; so stop the old program before the new one serves.
+How to undo it: downgrade to 0039_create_user_skill_views drops the table. Nothing is lost with it: all its rows can be
+    told from the other tables, and are made anew as people read their feeds.
+"""
+
+from alembic import op
+
+revision = "0040_create_feed_checkpoints"
+down_revision = "0039_create_user_skill_views"
+branch_labels = None
+depends_on = None
+
+CURRENT_TENANT = "current_setting('app.current_tenant_id', true)"
+
+STATEMENTS = [
+    """
+    CREATE TABLE feed_checkpoints (
+        tenant_id text NOT NULL,
+        user_id text NOT NULL,
+        visible_at timestamptz(3),
+        waiting text[] DEFAULT '{}' NOT NULL,
+        down_to timestamptz(3),
+        resets integer DEFAULT 0 NOT NULL,
+        CONSTRAINT feed_checkpoints_pkey PRIMARY KEY (tenant_id, user_id),
+        CONSTRAINT feed_checkpoints_tenant_id_user_id_fkey FOREIGN KEY (tenant_id, user_id)
+            REFERENCES users (tenant_id, id) ON DELETE CASCADE
+    )
+    """,
+    "ALTER TABLE feed_checkpoints ENABLE ROW LEVEL SECURITY",
+    "ALTER TABLE feed_checkpoints FORCE ROW LEVEL SECURITY",
+    f"""
+    CREATE POLICY tenant_isolation ON feed_checkpoints AS RESTRICTIVE FOR ALL
+        USING (tenant_id = {CURRENT_TENANT}) WITH CHECK (tenant_id = {CURRENT_TENANT})
+    """,
+    f"""
+    CREATE POLICY tenant_access ON feed_checkpoints AS PERMISSIVE FOR ALL TO everyskill_app
+        USING (tenant_id = {CURRENT_TENANT}) WITH CHECK (tenant_id = {CURRENT_TENANT})
+    """,
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON feed_checkpoints TO everyskill_app",
+]
+
+
+def upgrade() -> None:
+    op.execute("SET LOCAL lock_timeout = '5s'")
+    for statement in STATEMENTS:
+        op.execute(statement)
+
+
+def downgrade() -> None:
+    op.execute("SET LOCAL lock_timeout = '5s'")
+    op.execute("DROP TABLE feed_checkpoints")

@@ -1,0 +1,273 @@
+"""What's New goes on from where it ended the last time, and neither misses nor repeats anything for it."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+import pytest
+
+from everyskill.database import feed_checkpoints, whats_new
+from everyskill.database.feed_checkpoints import Checkpoint
+from everyskill.errors import InvalidLimit, SkillNotFound
+from everyskill.handles import Tenant
+from tests.conftest import Clone
+from tests.staging import publish
+from tests.test_races import together, until_somebody_waits
+
+SLUGS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta")
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three views are many already, so that small catalogs have checkpoints."""
+    monkeypatch.setattr(feed_checkpoints, "FEW", 2)
+
+
+@pytest.fixture
+async def ids(acme: Tenant) -> dict[str, str]:
+    """Skills by slug; ann and bob have seen the first version of each."""
+    skills = {slug: (await publish(acme, slug)).skill_id for slug in SLUGS}
+    for skill_id in skills.values():
+        for user_id in ("ann", "bob"):
+            await acme.visit_skill(user_id, skill_id)
+    return skills
+
+
+async def feed(tenant: Tenant, user_id: str = "ann", limit: int = 10) -> list[str]:
+    return [item.skill_slug for item in await tenant.get_whats_new_for_user(user_id, limit)]
+
+
+async def kept(owner: asyncpg.Connection, user_id: str = "ann") -> Checkpoint | None:
+    question = "SELECT visible_at, waiting, down_to, resets FROM feed_checkpoints WHERE user_id = $1"
+    row = await owner.fetchrow(question, user_id)
+    return None if row is None else Checkpoint(*row)
+
+
+async def test_a_feed_that_was_read_to_its_end_is_not_walked_again(
+    acme: Tenant, ids: dict[str, str], queries: list[str]
+) -> None:
+    await publish(acme, "beta", "two")
+    assert await feed(acme) == ["beta"]
+    await publish(acme, "delta", "two")
+    queries.clear()
+    assert await feed(acme) == ["delta", "beta"]
+    asked = [query for query in queries if query.startswith("SELECT") and "set_config" not in query]
+    assert asked == [feed_checkpoints.FIND_STATE.text, whats_new.BY_CHANGES.first.text]
+
+
+async def test_a_checkpoint_is_made_anew_when_too_much_has_changed(
+    acme: Tenant, ids: dict[str, str], owner: asyncpg.Connection
+) -> None:
+    assert await feed(acme) == []
+    first = await kept(owner)
+    for slug in SLUGS[:3]:
+        await publish(acme, slug, "two")
+    assert await feed(acme) == ["gamma", "beta", "alpha"]
+    second = await kept(owner)
+    assert first is not None
+    assert second is not None
+    assert first.waiting == []
+    assert second.waiting == [ids[slug] for slug in ("gamma", "beta", "alpha")]
+
+
+async def test_who_saw_little_needs_no_checkpoint(acme: Tenant, ids: dict[str, str], owner: asyncpg.Connection) -> None:
+    await acme.add_user("new")
+    await acme.visit_skill("new", ids["beta"])
+    await publish(acme, "beta", "two")
+    assert await feed(acme, "new") == ["beta"]
+    assert await kept(owner, "new") is None
+
+
+async def test_s1_a_first_look_at_an_older_version_is_in_the_feed(acme: Tenant, ids: dict[str, str]) -> None:
+    late = await publish(acme, "late")
+    await publish(acme, "late", "two")
+    assert await feed(acme) == []
+    await acme.record_skill_view("ann", late.skill_id, 1)
+    assert await feed(acme) == ["late"]
+
+
+async def test_s5_a_first_look_at_an_earlier_moment_is_in_the_feed(
+    acme: Tenant, ids: dict[str, str], owner: asyncpg.Connection
+) -> None:
+    late = await publish(acme, "late")
+    rendered = await owner.fetchval("SELECT clock_timestamp()")
+    await publish(acme, "late", "two")
+    assert await feed(acme) == []
+    await acme.record_skill_view("ann", late.skill_id, None, viewed_at=rendered)
+    assert await feed(acme) == ["late"]
+
+
+async def test_s4_a_version_that_becomes_known_later_is_in_the_feed(acme: Tenant, ids: dict[str, str]) -> None:
+    late = await publish(acme, "late")
+    await publish(acme, "late", "two")
+    await acme.record_skill_view("ann", late.skill_id, None)
+    assert await feed(acme) == []
+    await acme.record_skill_view("ann", late.skill_id, 1)
+    assert await feed(acme) == ["late"]
+
+
+async def test_s11_what_was_hidden_while_the_feed_was_read_is_in_it_again_when_it_is_shown(
+    acme: Tenant, ids: dict[str, str]
+) -> None:
+    await publish(acme, "beta", "two")
+    await acme.archive_skill("beta")
+    await publish(acme, "delta", "two")
+    assert await feed(acme) == ["delta"]
+    await acme.restore_skill("beta")
+    assert await feed(acme) == ["delta", "beta"]
+
+
+async def test_what_is_seen_leaves_the_feed_although_it_waited_there(acme: Tenant, ids: dict[str, str]) -> None:
+    for slug in ("beta", "delta"):
+        await publish(acme, slug, "two")
+    page = await acme.get_whats_new_page("ann")
+    await acme.visit_skill("ann", ids["beta"])
+    assert await feed(acme) == ["delta"]
+    await acme.mark_all_seen("ann", page.as_of)
+    assert await feed(acme) == []
+
+
+async def test_a_long_feed_is_known_for_its_first_pages_and_read_on_behind_them(
+    acme: Tenant, ids: dict[str, str], owner: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whats_new, "MOST_WAITING", 3)
+    for slug in SLUGS:
+        await publish(acme, slug, "two")
+    newest_first = list(reversed(SLUGS))
+    assert await feed(acme, limit=2) == newest_first[:2]
+    known = await kept(owner)
+    assert known is not None
+    assert known.waiting == [ids[slug] for slug in newest_first[:3]]
+    assert known.down_to is not None
+    for slug in newest_first[:2]:
+        await acme.visit_skill("ann", ids[slug])
+    assert await feed(acme, limit=1) == newest_first[2:3]
+    assert await feed(acme, limit=3) == newest_first[2:5]
+    first = await acme.get_whats_new_page("ann", limit=2)
+    second = await acme.get_whats_new_page("ann", limit=2, cursor=first.next_cursor)
+    assert [item.skill_slug for item in first.items + second.items] == newest_first[2:]
+    assert second.next_cursor is None
+    assert await acme.count_whats_new("ann") == 4
+
+
+async def test_the_count_goes_no_further_than_asked(acme: Tenant, ids: dict[str, str]) -> None:
+    for slug in SLUGS[:4]:
+        await publish(acme, slug, "two")
+    assert [await acme.count_whats_new("ann", at_most) for at_most in (1, 3, 4, 100, None)] == [1, 3, 4, 4, 4]
+    with pytest.raises(InvalidLimit):
+        await acme.count_whats_new("ann", 0)
+
+
+async def test_a_feed_that_cannot_be_remembered_is_read_all_the_same(
+    acme: Tenant, ids: dict[str, str], owner: asyncpg.Connection
+) -> None:
+    await owner.execute("REVOKE INSERT ON feed_checkpoints FROM everyskill_app")
+    await publish(acme, "beta", "two")
+    assert await feed(acme) == ["beta"]
+    assert await kept(owner) is None
+
+
+async def test_whoever_is_deleted_and_comes_back_has_no_checkpoint(
+    acme: Tenant, ids: dict[str, str], owner: asyncpg.Connection
+) -> None:
+    await feed(acme)
+    assert await kept(owner) is not None
+    await owner.execute("DELETE FROM users WHERE id = 'ann'")
+    assert await kept(owner) is None
+
+
+async def test_a_view_under_way_while_the_feed_was_read_is_never_missed(
+    acme: Tenant, ids: dict[str, str], owner: asyncpg.Connection, clone: Clone
+) -> None:
+    """The view's statement sees version 1, the feed sees version 2 and no view: neither has anything new to tell."""
+    late = await publish(acme, "late")
+    holder = await asyncpg.connect(clone.superuser_url)
+    holding = holder.transaction()
+    await holding.start()
+    await holder.execute(
+        "INSERT INTO user_skill_views (tenant_id, user_id, skill_id) VALUES ('acme', 'ann', $1)", late.skill_id
+    )
+    recording = asyncio.create_task(acme.record_skill_view("ann", late.skill_id, 1))
+    await until_somebody_waits(owner, clone)
+    await publish(acme, "late", "two")
+    assert await feed(acme) == []
+    assert await kept(owner) is None
+    await holding.rollback()
+    await recording
+    await holder.close()
+    assert await feed(acme) == ["late"]
+
+
+async def test_a_feed_that_was_being_read_when_its_checkpoint_was_taken_back_leaves_none(
+    acme: Tenant, ids: dict[str, str], owner: asyncpg.Connection
+) -> None:
+    late = await publish(acme, "late")
+    await publish(acme, "late", "two")
+    async with acme.reading() as connection:
+        _, found = await whats_new.find_whats_new(connection, "ann", limit=10, after=None)
+    assert found is not None
+    await acme.record_skill_view("ann", late.skill_id, 1)
+    async with acme.writing() as connection:
+        await feed_checkpoints.remember(connection, "ann", found)
+    taken_back = await kept(owner)
+    assert taken_back is not None
+    assert taken_back.visible_at is None
+    assert await feed(acme) == ["late"]
+
+
+async def test_one_tenants_views_under_way_hold_up_nobody_elses_checkpoints(
+    acme: Tenant, globex: Tenant, ids: dict[str, str], owner: asyncpg.Connection, clone: Clone
+) -> None:
+    theirs = await publish(globex)
+    async with owner.transaction():
+        await owner.execute(
+            "INSERT INTO user_skill_views (tenant_id, user_id, skill_id) VALUES ('globex', 'ann', $1)", theirs.skill_id
+        )
+        watcher = await asyncpg.connect(clone.superuser_url)
+        recording = asyncio.create_task(globex.record_skill_view("ann", theirs.skill_id, 1))
+        await until_somebody_waits(watcher, clone)
+        await feed(acme)
+        assert await kept(watcher) is not None
+        await watcher.close()
+    await recording
+
+
+async def test_the_feed_is_exactly_what_has_a_badge_after_random_acts_at_once(
+    acme: Tenant, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whats_new, "MOST_WAITING", 2)
+    chance = random.Random(4)
+    texts = iter(range(10_000))
+
+    async def change() -> None:
+        await publish(acme, chance.choice(SLUGS), f"text {next(texts)}")
+
+    async def hide_and_show() -> None:
+        slug = chance.choice(SLUGS)
+        await acme.archive_skill(slug)
+        await acme.restore_skill(slug)
+
+    def look(user_id: str) -> Callable[[], Awaitable[None]]:
+        async def act() -> None:
+            skill_id = ids[chance.choice(SLUGS)]
+            try:
+                if chance.random() < 0.3:
+                    await acme.record_skill_view(user_id, skill_id, chance.randrange(1, 10))
+                elif chance.random() < 0.5:
+                    await acme.visit_skill(user_id, skill_id)
+            except SkillNotFound:
+                pass
+            await acme.get_whats_new_for_user(user_id, chance.randrange(1, 8))
+
+        return act
+
+    users = [f"reader-{number}" for number in range(6)]
+    for user_id in users:
+        await acme.add_user(user_id)
+    await together(change, hide_and_show, *map(look, users), rounds=40)
+    for user_id in users:
+        badged = await acme.get_updated_skill_ids(user_id, ids.values())
+        listed = [item.skill_id for item in await acme.get_whats_new_for_user(user_id, 100)]
+        assert sorted(listed) == sorted(badged)
+        assert [item.skill_id for item in await acme.get_whats_new_for_user(user_id, 2)] == listed[:2]
