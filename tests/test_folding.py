@@ -118,6 +118,25 @@ async def test_s12_questions_at_once_share_a_query_and_keep_their_answers_apart(
     assert sum(query.startswith("SELECT asked.place") for query in queries) <= 5
 
 
+async def test_s7_feeds_at_once_share_a_query_and_keep_their_answers_apart(
+    acme: Tenant, globex: Tenant, queries: list[str]
+) -> None:
+    skills = {tenant: [await publish(tenant, f"skill-{number}") for number in range(4)] for tenant in (acme, globex)}
+    for tenant, seen in ((acme, skills[acme][:3]), (globex, skills[globex][3:])):
+        for user_id, skill in [("ann", each) for each in seen] + [("bob", seen[0])]:
+            await tenant.visit_skill(user_id, skill.skill_id)
+        for skill in seen:
+            await publish(tenant, skill.slug, "two")
+    queries.clear()
+    asked = [(acme, "ann", 2), (acme, "bob", 10), (globex, "ann", 10), (acme, "ann", 10), (acme, "nobody", 10)]
+    feeds = await asyncio.gather(*(tenant.get_whats_new_for_user(user, limit) for tenant, user, limit in asked))
+    listed = [[item.skill_id for item in feed] for feed in feeds]
+    ours, theirs = ([skill.skill_id for skill in skills[tenant]] for tenant in (acme, globex))
+    assert listed == [ours[2:0:-1], ours[:1], theirs[3:], ours[2::-1], []]
+    # Each tenant has a statement of its own.
+    assert len([query for query in queries if "user_skill_views" in query]) == 2
+
+
 async def test_s6_visits_at_once_share_their_statements_and_each_is_told_what_was_before(
     acme: Tenant, globex: Tenant, queries: list[str]
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from everyskill.database import feed_checkpoints, reader_states, user_skill_views, whats_new
+from everyskill.database import reader_states, short_feeds, user_skill_views, whats_new
 from everyskill.database.pool import open_pool
 from everyskill.database.scope import TenantConnection, begin
 from everyskill.database.statements import Statement
@@ -18,6 +18,7 @@ from tests.conftest import Clone
 SKILLS = 4_000
 UPDATES = 400
 LIMIT = 10
+CAUGHT_UP = short_feeds.encode_lookups([short_feeds.FeedLookup(0, "caught-up", LIMIT)])
 UNIQUE = "user_skill_views_tenant_user_skill_unique"
 RECENT = "skills_recent_updates_idx"
 
@@ -179,28 +180,42 @@ async def test_a_feed_that_was_read_before_looks_only_at_what_changed_since_and_
         f" WHERE id IN (SELECT 's' || n FROM generate_series(1, {changed}) AS n)"
     )
     async with staged.reading() as connection:
-        few = feed_checkpoints.FEW
-        plan = await plan_of(connection, feed_checkpoints.FIND_STATE, user_id="caught-up", few=few)
-        assert not reads_whole_tables(plan)
-        assert touched(plan, "user_skill_views") <= few + 1
-        # And the newest of all.
-        assert touched(plan, "skills") <= changed + 1
-        known = (await feed_checkpoints.find_state(connection, "caught-up")).checkpoint
-        values = {"since": known.visible_at, "waiting": known.waiting, "down_to": known.down_to}
-        plan = await plan_of(connection, whats_new.BY_CHANGES.first, user_id="caught-up", limit=LIMIT, **values)
+        plan = await plan_of(connection, short_feeds.FIND_FEEDS, lookups=CAUGHT_UP, few=short_feeds.FEW)
     assert not reads_whole_tables(plan)
-    assert touched(plan, "user_skill_views") == changed
-    # Once to find it, once to look it up.
-    assert touched(plan, "skills") == 2 * changed
+    # Its views are counted no further than this, and each skill is counted, listed, and looked up.
+    assert touched(plan, "user_skill_views") <= short_feeds.FEW + 1 + changed
+    assert touched(plan, "skills") <= 3 * changed
+
+
+async def test_a_short_feed_without_statistics_is_asked_by_its_keys_too(
+    acme: Tenant, owner: asyncpg.Connection, clone: Clone
+) -> None:
+    for table in ("user_skill_views", "skills"):
+        await owner.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)")
+    await owner.execute(STAGE)
+    async with acme.reading() as connection:
+        lookups = short_feeds.encode_lookups([short_feeds.FeedLookup(0, "few", LIMIT)])
+        plan = await plan_of(connection, short_feeds.FIND_FEEDS, lookups=lookups, few=short_feeds.FEW)
+    assert touched(plan, "skills") <= 10
+    # Counted, listed, looked up.
+    assert touched(plan, "user_skill_views") <= 3 * 10
+
+
+@pytest.mark.parametrize("user_id", ["caught-up", "stale"])
+async def test_a_feed_that_was_not_read_before_is_given_up_when_there_is_much_to_look_at(
+    staged: Tenant, user_id: str
+) -> None:
+    async with staged.reading() as connection:
+        lookups = short_feeds.encode_lookups([short_feeds.FeedLookup(0, user_id, LIMIT)])
+        plan = await plan_of(connection, short_feeds.FIND_FEEDS, lookups=lookups, few=short_feeds.FEW)
+    assert touched(plan, "user_skill_views") <= short_feeds.FEW + 1
+    assert touched(plan, "skills") == 0
 
 
 ASKED = {
-    "tenant_id": "acme",
     "user_id": "few",
     "limit": LIMIT,
-    "since": None,
-    "waiting": ["s1", "s2"],
-    "down_to": None,
+    "few": short_feeds.FEW,
     "lookups": json.dumps([{"place": 0, "user_id": "stale", "skill_ids": ["s1", "s2"]}]),
     "user_ids": ["stale", "few"],
     "skill_ids": ["s1", "s10"],
@@ -218,9 +233,8 @@ ASKED = {
         user_skill_views.RECORD_VIEWS,
         reader_states.FIND_READER_STATES,
         whats_new.BY_VIEWS.first,
-        whats_new.BY_CHANGES.first,
     ],
-    ids=["badges", "views", "records", "visits", "a short history", "a feed read before"],
+    ids=["badges", "views", "records", "visits", "a short history"],
 )
 async def test_a_catalog_without_statistics_is_asked_by_its_keys_too(
     acme: Tenant, owner: asyncpg.Connection, clone: Clone, statement: Statement
@@ -231,8 +245,7 @@ async def test_a_catalog_without_statistics_is_asked_by_its_keys_too(
     pool = await open_pool(clone.service_url, size=1)
     async with begin(pool, readonly=False) as transaction:
         connection = await transaction.enter("acme")
-        asked = {name: ASKED[name] for name in statement.names if name in ASKED and name != "tenant_id"}
-        plan = await plan_of(connection, statement, **asked)
+        plan = await plan_of(connection, statement, **{name: ASKED[name] for name in statement.names if name in ASKED})
     await pool.close()
     most = 10 if statement is whats_new.BY_VIEWS.first else 2
     for table in ("users", "skills", "skill_versions"):

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 import everyskill
-from everyskill.database import feed_checkpoints
+from everyskill.database import short_feeds
 from everyskill.database.embedded import EmbeddedServer
 from everyskill.errors import SkillNotFound
 from everyskill.handles import Tenant
@@ -321,9 +321,9 @@ class Acts(RuleBasedStateMachine):
         assert told == {skills[slug].id: skills[slug].changes(user) for slug in listed}
 
 
-@pytest.mark.parametrize("few", [feed_checkpoints.FEW, 1], ids=["short feeds", "feeds with checkpoints"])
+@pytest.mark.parametrize("few", [short_feeds.FEW, 1], ids=["short feeds", "feeds with checkpoints"])
 def test_s1_to_s16_hold_for_random_acts(server: EmbeddedServer, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed_checkpoints, "FEW", few)
+    monkeypatch.setattr(short_feeds, "FEW", few)
     machine = type("ActsHere", (Acts,), {"server": server})
     run_state_machine_as_test(
         machine,

@@ -12,25 +12,27 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Integer, and_, case, false, func, literal_column, null, select, true
+from sqlalchemy import ColumnElement, Integer, case, false, func, literal_column, null, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.sql import Select
 
 from everyskill.database.scope import RECORDING, TenantConnection
 from everyskill.database.statements import TENANT, Statement, parameter, parameters
-from everyskill.schema import IS_PUBLISHED, FeedCheckpoints, Skills, UserSkillViews
+from everyskill.model.whats_new import WhatsNewItem
+from everyskill.schema import IS_PUBLISHED, FeedCheckpoints, Skills
 from everyskill.schema.base import MILLISECONDS
 
-# Looking this many skills up costs about as much as all else that a feed takes.
-FEW = 64
 # So many of a long feed are known beforehand: a few first pages.
 MOST_WAITING = 32
 
-_OF_USER = and_(FeedCheckpoints.tenant_id == TENANT, FeedCheckpoints.user_id == parameter("user_id"))
-_OF_TENANT = and_(Skills.tenant_id == TENANT, IS_PUBLISHED)
-_FEW = parameter("few", Integer)
 _ONE: ColumnElement[int] = literal_column("1")
 _NONE: ColumnElement[list[str]] = literal_column("'{}'::text[]")
+
+
+class Start(Struct, frozen=True):
+    """Where a checkpoint would begin: the newest `visible_at`, and how often the user's was taken back before."""
+
+    newest: datetime | None
+    resets: int
 
 
 class Checkpoint(Struct, frozen=True):
@@ -44,53 +46,14 @@ class Checkpoint(Struct, frozen=True):
     down_to: datetime | None
     resets: int
 
-
-class FeedState(Struct, frozen=True):
-    """What there is to look at for a user's feed: all their views, or what changed since the checkpoint.
-
-    `newest` is the latest `visible_at` of the tenant's skills.
-    """
-
-    has_few_views: bool
-    has_few_changes: bool
-    newest: datetime | None
-    checkpoint: Checkpoint
-
-    def reached(self, found: Sequence[tuple[str, datetime]], limit: int) -> Checkpoint:
-        """The checkpoint that a feed proves: skills with their updates, newest first, not more than the limit."""
-        is_cut = len(found) == limit
+    @classmethod
+    def reached(cls, start: Start, items: Sequence[WhatsNewItem], limit: int) -> "Checkpoint":
+        """What a feed proves that was read from its first item, and not beyond the limit."""
+        is_cut = len(items) == limit
         # Of what has the time of the first that is left out, others may be missing too.
-        down_to = found[-1][1] if is_cut else None
-        waiting = [skill_id for skill_id, _ in (found[:-1] if is_cut else found)]
-        return Checkpoint(self.newest, waiting, down_to, self.checkpoint.resets)
-
-
-def _find_state() -> Statement:
-    kept = FeedCheckpoints
-    checkpoint = select(kept.visible_at, kept.waiting, kept.down_to, kept.resets).where(_OF_USER).subquery("checkpoint")
-    views = select(_ONE).where(UserSkillViews.tenant_id == TENANT, UserSkillViews.user_id == parameter("user_id"))
-    changes = select(_ONE).where(_OF_TENANT, Skills.visible_at > checkpoint.c.visible_at).correlate(checkpoint)
-    newest = select(func.max(Skills.visible_at)).where(_OF_TENANT)
-    return Statement(
-        select(
-            _is_few(views),
-            and_(checkpoint.c.visible_at.is_not(None), _is_few(changes)),
-            newest.scalar_subquery(),
-            checkpoint.c.visible_at,
-            func.coalesce(checkpoint.c.waiting, _NONE),
-            checkpoint.c.down_to,
-            func.coalesce(checkpoint.c.resets, literal_column("0")),
-        )
-        .select_from(select(_ONE).subquery("always"))
-        .outerjoin(checkpoint, true())
-    )
-
-
-def _is_few(rows: Select[*tuple[Any, ...]]) -> ColumnElement[bool]:
-    # Counted no further than to one more.
-    counted = select(func.count()).select_from(rows.limit(_FEW + _ONE).subquery())
-    is_few: ColumnElement[bool] = counted.scalar_subquery() <= _FEW
-    return is_few
+        down_to = items[-1].updated_at if is_cut else None
+        waiting = [item.skill_id for item in (items[:-1] if is_cut else items)]
+        return cls(start.newest, waiting, down_to, start.resets)
 
 
 def _remember() -> Statement:
@@ -126,20 +89,22 @@ def _take_back() -> Statement:
     )
 
 
-FIND_STATE = _find_state()
 REMEMBER = _remember()
 TAKE_BACK = _take_back()
 
-# Who records holds the lock shared, from before the statement to the commit; so this is true while nobody does.
+# The columns of a Start, and whether nobody was recording views after the snapshot they were read in. Who records holds
+# the lock shared, from before the statement to the commit; here it is tried for and let go at once.
 _RECORDING = func.hashtextextended(func.concat(RECORDING, TENANT), 0)
 NOBODY_RECORDS = case((func.pg_try_advisory_lock(_RECORDING), func.pg_advisory_unlock(_RECORDING)), else_=false())
-
-
-async def find_state(connection: TenantConnection, user_id: str) -> FeedState:
-    """What there is to look at for the user's feed."""
-    [row] = await connection.fetch(FIND_STATE, user_id=user_id, few=FEW)
-    has_few_views, has_few_changes, newest, *checkpoint = row
-    return FeedState(has_few_views, has_few_changes, newest, Checkpoint(*checkpoint))
+START: tuple[ColumnElement[Any], ...] = (
+    select(func.max(Skills.visible_at)).where(Skills.tenant_id == TENANT, IS_PUBLISHED).scalar_subquery(),
+    func.coalesce(
+        select(FeedCheckpoints.resets)
+        .where(FeedCheckpoints.tenant_id == TENANT, FeedCheckpoints.user_id == parameter("user_id"))
+        .scalar_subquery(),
+        literal_column("0"),
+    ),
+)
 
 
 async def remember(connection: TenantConnection, user_id: str, checkpoint: Checkpoint) -> None:

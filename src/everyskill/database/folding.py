@@ -9,17 +9,22 @@ import asyncpg
 from everyskill.database.batching import Batcher
 from everyskill.database.reader_states import ReaderState, find_reader_states
 from everyskill.database.scope import TenantConnection, begin
+from everyskill.database.short_feeds import FeedLookup, find_feeds
 from everyskill.database.user_skill_views import Lookup, find_updated, find_views, record_views, what_was_deleted
 from everyskill.model.views import NewUserSkillView, UserSkillView
+from everyskill.model.whats_new import WhatsNewItem
 
 # A batch is large enough here to be worth its transaction; more only keeps its callers waiting.
 MOST_ROWS = 128
 MOST_IDS = 1_000
+MOST_FEEDS = 8
 
 Answer = TypeVar("Answer")
 # A user id and a skill id.
 Visiting: TypeAlias = tuple[str, str]
 Question: TypeAlias = tuple[str, Sequence[str]]
+# A user id, and how many items.
+FeedQuestion: TypeAlias = tuple[str, int]
 FindAll: TypeAlias = Callable[[TenantConnection, Sequence[Lookup]], Awaitable[list[Answer]]]
 
 
@@ -40,6 +45,9 @@ class FoldedCalls:
         )
         self._views = self._batcher_of(find_views, queue_size)
         self._updated = self._batcher_of(find_updated, queue_size)
+        self._feeds: Batcher[FeedQuestion, list[WhatsNewItem] | None] = Batcher(
+            self._find_feeds, most_waiting=queue_size, most_weight=MOST_FEEDS
+        )
 
     async def record(self, view: NewUserSkillView) -> str | None:
         """Records a view; when this returns None it is committed, else it is what was missing for it.
@@ -69,9 +77,13 @@ class FoldedCalls:
         """Which of these skills are updated for the user (S1). Raises Overloaded."""
         return await self._updated.ask(tenant_id, (user_id, skill_ids))
 
+    async def find_feed(self, tenant_id: str, user_id: str, limit: int) -> list[WhatsNewItem] | None:
+        """The first items of the user's feed (S7); None where many skills must be looked at. Raises Overloaded."""
+        return await self._feeds.ask(tenant_id, (user_id, limit))
+
     async def close(self) -> None:
         """Takes no more calls, and returns when those that wait have their answers."""
-        for batcher in (self._records, self._visits, self._views, self._updated):
+        for batcher in (self._records, self._visits, self._views, self._updated, self._feeds):
             await batcher.close()
 
     def _batcher_of(self, find_all: FindAll[Answer], queue_size: int) -> Batcher[Question, Answer]:
@@ -90,6 +102,16 @@ class FoldedCalls:
             for tenant_id, asked in questions.items():
                 lookups = [Lookup(place, *question) for place, question in enumerate(asked)]
                 answers[tenant_id] = await find_all(await transaction.enter(tenant_id), lookups)
+        return answers
+
+    async def _find_feeds(
+        self, questions: Mapping[str, Sequence[FeedQuestion]]
+    ) -> dict[str, list[list[WhatsNewItem] | None]]:
+        answers = {}
+        async with begin(self._pool, readonly=True) as transaction:
+            for tenant_id, asked in questions.items():
+                lookups = [FeedLookup(place, *question) for place, question in enumerate(asked)]
+                answers[tenant_id] = await find_feeds(await transaction.enter(tenant_id), lookups)
         return answers
 
     async def _record_all(self, views: Mapping[str, Sequence[NewUserSkillView]]) -> dict[str, list[str | None]]:

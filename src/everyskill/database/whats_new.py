@@ -1,19 +1,20 @@
 """Asks for the What's New feed, counts it, and marks it as seen."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeAlias
 
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Integer, and_, exists, func, literal_column, or_, select, text, true, update
 from sqlalchemy.sql import Select
 
-from everyskill.database.feed_checkpoints import MOST_WAITING, NOBODY_RECORDS, Checkpoint, find_state
+from everyskill.database.feed_checkpoints import MOST_WAITING, NOBODY_RECORDS, START, Checkpoint, Start
 from everyskill.database.scope import TenantConnection
-from everyskill.database.statements import TENANT, Statement, look_up, parameter, parameters
+from everyskill.database.statements import TENANT, Statement, look_up, parameter
 from everyskill.database.user_skill_views import OF_USER
-from everyskill.model.whats_new import WINDOW, FeedCursor, WhatsNewItem
+from everyskill.model.whats_new import FeedCursor, WhatsNewItem
 from everyskill.schema import (
+    IN_WINDOW,
     IS_PUBLISHED,
     IS_UPDATED,
     VIEWS,
@@ -24,26 +25,8 @@ from everyskill.schema import (
 )
 from everyskill.schema.base import MILLISECONDS, MOMENT
 
-# The window is about the change, never about the view. now() is stable, so the index on updates can start at it.
-# In hours: a day of the session's time zone may have 23 or 25.
-_IN_WINDOW = Skills.updated_at >= func.now(type_=MOMENT) - literal_column(
-    f"interval '{WINDOW // timedelta(hours=1)} hours'"
-)
-
 # Counting costs as much as walking; beyond this it says nothing that would be worth it.
 _COUNTED: ColumnElement[int] = literal_column("1000")
-
-_SINCE, _DOWN_TO = parameter("since", MILLISECONDS), parameter("down_to", MILLISECONDS)
-_SKILL_FIELDS = (
-    Skills.id,
-    Skills.name,
-    Skills.slug,
-    Skills.category,
-    Skills.status,
-    Skills.updated_at,
-    Skills.published_version,
-)
-_VIEW_FIELDS = (UserSkillViews.last_viewed_at, UserSkillViews.last_viewed_version, UserSkillViews.view_count)
 
 _AFTER = and_(
     # Implied by the next line; said on its own it lets the index start at the cursor.
@@ -57,27 +40,17 @@ _AFTER = and_(
 
 def _walk_views(*conditions: ColumnElement[bool]) -> tuple[Select[*tuple[Any, ...]], Any, Any]:
     """The user's rows, and to each its skill: the question, and where it has the columns of skills and of views."""
-    skills = select(*_SKILL_FIELDS).where(Skills.tenant_id == TENANT, *conditions)
+    skills = select(Skills.id, Skills.name, Skills.slug, Skills.category, Skills.status, Skills.updated_at)
+    skills = skills.add_columns(Skills.published_version).where(Skills.tenant_id == TENANT, *conditions)
     skill = look_up(skills.where(Skills.id == UserSkillViews.skill_id), "shown")
     rows = select().select_from(UserSkillViews).join(skill, true())
     return rows.where(OF_USER, is_updated(UserSkillViews, skill.c)), skill.c, UserSkillViews
 
 
-def _walk_changes(*conditions: ColumnElement[bool]) -> tuple[Select[*tuple[Any, ...]], Any, Any]:
-    """What changed since the user's checkpoint and what waited there, and to each the user's row."""
-    changed = select(Skills.id).where(Skills.tenant_id == TENANT, IS_PUBLISHED, Skills.visible_at > _SINCE)
-    listed = changed.union(select(func.unnest(parameters("waiting")))).subquery("listed")
-    is_known = or_(_DOWN_TO.is_(None), Skills.updated_at > _DOWN_TO)
-    skills = select(*_SKILL_FIELDS).where(Skills.tenant_id == TENANT, is_known, *conditions)
-    skill = look_up(skills.where(Skills.id == listed.c.id), "shown")
-    view = look_up(select(*_VIEW_FIELDS).where(OF_USER, UserSkillViews.skill_id == skill.c.id), "viewed")
-    rows = select().select_from(listed).join(skill, true()).join(view, true())
-    return rows.where(is_updated(view.c, skill.c)), skill.c, view.c
-
-
 def _walk_updates(*conditions: ColumnElement[bool]) -> tuple[Select[*tuple[Any, ...]], Any, Any]:
     """The updates of the window, newest first, and to each the user's row."""
-    view = look_up(select(*_VIEW_FIELDS).where(OF_USER, UserSkillViews.skill_id == Skills.id), "viewed")
+    views = select(UserSkillViews.last_viewed_at, UserSkillViews.last_viewed_version, UserSkillViews.view_count)
+    view = look_up(views.where(OF_USER, UserSkillViews.skill_id == Skills.id), "viewed")
     rows = select().select_from(Skills).join(view, true())
     conditions = (Skills.tenant_id == TENANT, IS_PUBLISHED, *conditions)
     return rows.where(*conditions, is_updated(view.c, Skills)), Skills, view.c
@@ -95,8 +68,8 @@ _Path: TypeAlias = Callable[..., tuple[Select[*tuple[Any, ...]], Any, Any]]
 
 
 def _walk(path: _Path) -> Walk:
-    first, after = (_page(*path(_IN_WINDOW, *conditions)) for conditions in ((), (_AFTER,)))
-    rows, _, _ = path(_IN_WINDOW)
+    first, after = (_page(*path(IN_WINDOW, *conditions)) for conditions in ((), (_AFTER,)))
+    rows, _, _ = path(IN_WINDOW)
     return Walk(Statement(first), Statement(after), Statement(rows.add_columns(func.count())))
 
 
@@ -109,14 +82,14 @@ def _page(rows: Select[*tuple[Any, ...]], skill: Any, view: Any) -> Select[*tupl
     )
 
 
-BY_VIEWS, BY_CHANGES, BY_UPDATES = _walk(_walk_views), _walk(_walk_changes), _walk(_walk_updates)
+BY_VIEWS, BY_UPDATES = _walk(_walk_views), _walk(_walk_updates)
 
 
 def _choose() -> Statement:
     views = select(UserSkillViews.skill_id).where(OF_USER).limit(_COUNTED).subquery("views")
-    updates = select(Skills.id).where(Skills.tenant_id == TENANT, IS_PUBLISHED, _IN_WINDOW).limit(_COUNTED)
+    updates = select(Skills.id).where(Skills.tenant_id == TENANT, IS_PUBLISHED, IN_WINDOW).limit(_COUNTED)
     counts = (select(func.count()).select_from(side).scalar_subquery() for side in (views, updates.subquery("updates")))
-    return Statement(select(next(counts) < next(counts), NOBODY_RECORDS))
+    return Statement(select(next(counts) < next(counts), NOBODY_RECORDS, *START))
 
 
 CHOOSE = _choose()
@@ -153,64 +126,47 @@ def _mark_all_seen() -> Statement:
 MARK_ALL_SEEN = _mark_all_seen()
 
 
-async def find_whats_new(
-    connection: TenantConnection, user_id: str, *, limit: int, after: FeedCursor | None
+async def walk_feed(
+    connection: TenantConnection, user_id: str, *, limit: int
 ) -> tuple[list[WhatsNewItem], Checkpoint | None]:
-    """The user's updated skills of the last 30 days, newest first, behind the cursor if there is one (S7).
+    """The user's updated skills of the last 30 days, newest first (S7), and the checkpoint that this proves, if any."""
+    walk, start = await choose_walk(connection, user_id)
+    enough = limit if start is None else max(limit, MOST_WAITING + 1)
+    rows = await connection.fetch(walk.first, user_id=user_id, limit=enough)
+    items = [WhatsNewItem(*row) for row in rows]
+    return items[:limit], None if start is None else Checkpoint.reached(start, items, enough)
 
-    Beside them a checkpoint, where finding them was work that is worth remembering.
-    """
-    state = await find_state(connection, user_id)
-    if state.has_few_views:
-        return await _read(connection, BY_VIEWS, after, user_id=user_id, limit=limit), None
-    if state.has_few_changes:
-        known = state.checkpoint
-        values = {"since": known.visible_at, "waiting": known.waiting, "down_to": known.down_to}
-        items = await _read(connection, BY_CHANGES, after, user_id=user_id, limit=limit, **values)
-        if known.down_to is None or len(items) == limit:
-            return items, None
-    # Later than the state: whoever records from now on sees its newest change.
-    walk, nobody_records = await choose_walk(connection, user_id)
-    if after is not None or not nobody_records:
-        return await _read(connection, walk, after, user_id=user_id, limit=limit), None
-    enough = max(limit, MOST_WAITING + 1)
-    items = await _read(connection, walk, None, user_id=user_id, limit=enough)
-    return items[:limit], state.reached([(item.skill_id, item.updated_at) for item in items], enough)
+
+async def find_page_after(
+    connection: TenantConnection, user_id: str, cursor: FeedCursor, *, limit: int
+) -> list[WhatsNewItem]:
+    """What comes behind a cursor in the user's feed."""
+    walk, _ = await choose_walk(connection, user_id)
+    rows = await connection.fetch(
+        walk.after,
+        user_id=user_id,
+        limit=limit,
+        after_updated_at=cursor.updated_at,
+        after_skill_id=cursor.skill_id,
+    )
+    return [WhatsNewItem(*row) for row in rows]
 
 
 async def count_whats_new(connection: TenantConnection, user_id: str) -> int:
     """How many items the whole feed has."""
-    state = await find_state(connection, user_id)
-    known = state.checkpoint
-    values = {"user_id": user_id, "since": known.visible_at, "waiting": known.waiting, "down_to": None}
-    if state.has_few_views:
-        walk = BY_VIEWS
-    elif state.has_few_changes and known.down_to is None:
-        walk = BY_CHANGES
-    else:
-        walk, _ = await choose_walk(connection, user_id)
-    return int(await connection.fetch_value(walk.count, **values))
+    walk, _ = await choose_walk(connection, user_id)
+    return int(await connection.fetch_value(walk.count, user_id=user_id))
 
 
-async def choose_walk(connection: TenantConnection, user_id: str) -> tuple[Walk, bool]:
-    """The user's rows, or the recent updates: whichever is fewer; and whether nobody records a view just now.
+async def choose_walk(connection: TenantConnection, user_id: str) -> tuple[Walk, Start | None]:
+    """The user's rows, or the recent updates: whichever is fewer; and where a checkpoint may begin, if it may.
 
     Counted here, as the planner knows only the average user. Where there are many of both, the updates, which come in
     the order of the feed and end at its limit.
     """
-    has_fewer_views, nobody_records = await connection.fetch_row(CHOOSE, user_id=user_id) or (False, False)
-    return BY_VIEWS if has_fewer_views else BY_UPDATES, nobody_records
-
-
-async def _read(
-    connection: TenantConnection, walk: Walk, after: FeedCursor | None, **values: Any
-) -> list[WhatsNewItem]:
-    if after is None:
-        rows = await connection.fetch(walk.first, **values)
-    else:
-        place = {"after_updated_at": after.updated_at, "after_skill_id": after.skill_id}
-        rows = await connection.fetch(walk.after, **place, **values)
-    return [WhatsNewItem(*row) for row in rows]
+    [row] = await connection.fetch(CHOOSE, user_id=user_id)
+    has_fewer_views, nobody_records, *start = row
+    return BY_VIEWS if has_fewer_views else BY_UPDATES, Start(*start) if nobody_records else None
 
 
 async def mark_all_seen(connection: TenantConnection, user_id: str, as_of: datetime) -> tuple[int, bool]:

@@ -1,9 +1,12 @@
-"""Rule S1, "updated for a user", as the one SQL expression that badges, feed, count and mark-all share."""
+"""Rule S1, "updated for a user", as the one SQL expression that badges, feed, count and mark-all share; S7's window."""
 
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, literal_column, or_
+from sqlalchemy import ColumnElement, and_, func, literal_column, or_
 
+from everyskill.model.whats_new import WINDOW
+from everyskill.schema.base import MOMENT
 from everyskill.schema.skill_versions import SkillVersions
 from everyskill.schema.skills import Skills
 from everyskill.schema.user_skill_views import UserSkillViews
@@ -19,6 +22,12 @@ def is_published(skill: Any) -> ColumnElement[bool]:
 
 
 IS_PUBLISHED: ColumnElement[bool] = is_published(Skills)
+
+# Rule S7: the window is about the change, never about the view. now() is stable: an index on updates can start at it.
+# In hours: a day of the session's time zone may have 23 or 25.
+IN_WINDOW: ColumnElement[bool] = Skills.updated_at >= func.now(type_=MOMENT) - literal_column(
+    f"interval '{WINDOW // timedelta(hours=1)} hours'"
+)
 
 # Joins a skill to the version it publishes.
 PUBLISHES: ColumnElement[bool] = and_(

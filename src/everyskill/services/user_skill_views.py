@@ -74,7 +74,8 @@ async def get_updated_skill_ids(tenant: TenantScope, user_id: str, skill_ids: It
 async def get_whats_new_for_user(tenant: TenantScope, user_id: str, limit: int = DEFAULT_LIMIT) -> list[WhatsNewItem]:
     """The skills updated for the user in the last 30 days, newest first (S7). `limit` is 1 to 100.
 
-    Raises InvalidLimit, InvalidIdentifier. To page on, use get_whats_new_page.
+    Concurrent calls share a query. Raises InvalidLimit, InvalidIdentifier, Overloaded. To page on, use
+    get_whats_new_page.
     """
     check_id("user_id", user_id)
     check_limit(limit)

@@ -5,11 +5,12 @@ from datetime import datetime
 
 import asyncpg
 
-from everyskill.database import feed_checkpoints, visibility, whats_new
+from everyskill.database import feed_checkpoints, short_feeds, visibility, whats_new
 from everyskill.database.feed_checkpoints import Checkpoint
 from everyskill.database.scope import WALKING_PLANS, TenantScope
+from everyskill.database.short_feeds import FeedLookup
 from everyskill.errors import EverySkillError, UserNotFound
-from everyskill.model.inputs import check_id, check_limit, check_moment
+from everyskill.model.inputs import MAX_LIMIT, check_id, check_limit, check_moment
 from everyskill.model.whats_new import DEFAULT_LIMIT, FeedCursor, WhatsNewItem, WhatsNewPage
 
 
@@ -25,10 +26,12 @@ async def get_whats_new_page(
     check_id("user_id", user_id)
     check_limit(limit)
     after = None if cursor is None else FeedCursor.decode(cursor)
-    async with tenant.reading() as connection:
-        as_of = await visibility.find_moment_of_list(connection) if after is None else after.as_of
-        items, found = await whats_new.find_whats_new(connection, user_id, limit=limit + 1, after=after)
-    await _remember(tenant, user_id, found)
+    if after is None:
+        as_of, items = await _read_first_page(tenant, user_id, limit + 1)
+    else:
+        as_of = after.as_of
+        async with tenant.reading() as connection:
+            items = await whats_new.find_page_after(connection, user_id, after, limit=limit + 1)
     if len(items) <= limit:
         return WhatsNewPage(items, None, as_of)
     last = items[limit - 1]
@@ -36,9 +39,12 @@ async def get_whats_new_page(
 
 
 async def get_feed(tenant: TenantScope, user_id: str, *, limit: int) -> list[WhatsNewItem]:
-    """The first items of the user's feed (S7)."""
+    """The first items of the user's feed (S7). Concurrent calls share a query. Raises Overloaded."""
+    items = await tenant.folded.find_feed(tenant.tenant_id, user_id, limit)
+    if items is not None:
+        return items
     async with tenant.reading() as connection:
-        items, found = await whats_new.find_whats_new(connection, user_id, limit=limit, after=None)
+        items, found = await whats_new.walk_feed(connection, user_id, limit=limit)
     await _remember(tenant, user_id, found)
     return items
 
@@ -47,11 +53,13 @@ async def count_whats_new(tenant: TenantScope, user_id: str, at_most: int | None
     """How many items the user's whole feed has, counted no further than `at_most`, 1 to 100, where that is given.
 
     A number beside a bell needs no more than a few, which costs as little as reading them; to count a feed of thousands
-    looks each of them up. Raises InvalidLimit, InvalidIdentifier.
+    looks each of them up. Raises InvalidLimit, InvalidIdentifier, Overloaded.
     """
     check_id("user_id", user_id)
-    if at_most is not None:
-        return len(await get_feed(tenant, user_id, limit=check_limit(at_most)))
+    most = MAX_LIMIT if at_most is None else check_limit(at_most)
+    counted = len(await get_feed(tenant, user_id, limit=most))
+    if at_most is not None or counted < most:
+        return counted
     async with tenant.reading() as connection:
         return await whats_new.count_whats_new(connection, user_id)
 
@@ -69,6 +77,18 @@ async def mark_all_seen(tenant: TenantScope, user_id: str, as_of: datetime) -> i
     if not has_user:
         raise UserNotFound(user_id)
     return moved
+
+
+async def _read_first_page(tenant: TenantScope, user_id: str, limit: int) -> tuple[datetime, list[WhatsNewItem]]:
+    """The moment of a list, and the list."""
+    found = None
+    async with tenant.reading() as connection:
+        as_of = await visibility.find_moment_of_list(connection)
+        [items] = await short_feeds.find_feeds(connection, [FeedLookup(0, user_id, limit)])
+        if items is None:
+            items, found = await whats_new.walk_feed(connection, user_id, limit=limit)
+    await _remember(tenant, user_id, found)
+    return as_of, items
 
 
 async def _remember(tenant: TenantScope, user_id: str, found: Checkpoint | None) -> None:
