@@ -137,6 +137,41 @@ async def test_s7_feeds_at_once_share_a_query_and_keep_their_answers_apart(
     assert len([query for query in queries if "user_skill_views" in query]) == 2
 
 
+async def test_s12_view_states_are_views_with_their_badges_for_one_query(
+    acme: Tenant, globex: Tenant, queries: list[str]
+) -> None:
+    seen, updated, hidden, unknown, never = [
+        (await publish(acme, slug)).skill_id for slug in ("seen", "updated", "hidden", "unknown", "never")
+    ]
+    for skill in (seen, updated, hidden):
+        await acme.record_skill_view("ann", skill, 1)
+    await acme.record_skill_view("ann", unknown, None)
+    for slug in ("updated", "hidden"):
+        await publish(acme, slug, "two")
+    await acme.archive_skill("hidden")
+    skills = [seen, updated, hidden, unknown, never]
+    queries.clear()
+    anns, bobs, neighbours = await asyncio.gather(
+        acme.get_view_states("ann", [*skills, seen]),
+        acme.get_view_states("bob", skills),
+        globex.get_view_states("ann", skills),
+    )
+    assert sum(query.startswith("SELECT asked.place") for query in queries) <= 3
+    assert {skill for skill, state in anns.items() if state.is_updated} == {updated}
+    assert all(state.is_updated in (True, False) for state in anns.values())
+    views = await acme.get_user_views_for_skills("ann", skills)
+    told = {
+        skill: (state.skill_id, state.last_viewed_at, state.last_viewed_version, state.view_count)
+        for skill, state in anns.items()
+    }
+    assert told == {
+        skill: (view.skill_id, view.last_viewed_at, view.last_viewed_version, view.view_count)
+        for skill, view in views.items()
+    }
+    assert len(told) == 4
+    assert (bobs, neighbours) == ({}, {})
+
+
 async def test_s6_visits_at_once_share_their_statements_and_each_is_told_what_was_before(
     acme: Tenant, globex: Tenant, queries: list[str]
 ) -> None:

@@ -248,6 +248,7 @@ QUESTIONS: dict[str, Ask] = {
     "get_user_view": lambda t, x: t.get_user_view("ann", x["skill"]),
     "get_user_views_for_skills": lambda t, x: t.get_user_views_for_skills("ann", [x["skill"]]),
     "get_updated_skill_ids": lambda t, x: t.get_updated_skill_ids("ann", [x["skill"]]),
+    "get_view_states": lambda t, x: t.get_view_states("ann", [x["skill"]]),
     "get_version_number": lambda t, x: t.get_version_number(x["version"]),
     "count_feedback_since": lambda t, x: t.count_feedback_since(x["skill"], LONG_AGO),
     "get_changes": lambda t, x: t.get_changes("ann", x["skill"]),

@@ -132,7 +132,7 @@ async def test_one_users_plan_is_not_kept_for_another(staged: Tenant) -> None:
 @pytest.mark.parametrize("users", [1, 20])
 async def test_badges_touch_only_the_keys_that_are_asked_about(probing: TenantConnection, users: int) -> None:
     asked = [{"place": u, "user_id": f"s{u + 1}", "skill_ids": [f"s{n}" for n in range(50)]} for u in range(users)]
-    for statement in (user_skill_views.FIND_UPDATED, user_skill_views.FIND_VIEWS):
+    for statement in (user_skill_views.FIND_UPDATED, user_skill_views.FIND_VIEWS, user_skill_views.FIND_STATES):
         plan = await plan_of(probing, statement, lookups=json.dumps(asked))
         assert not reads_whole_tables(plan)
         assert UNIQUE in indexes(plan)
@@ -230,11 +230,12 @@ ASKED = {
     [
         user_skill_views.FIND_UPDATED,
         user_skill_views.FIND_VIEWS,
+        user_skill_views.FIND_STATES,
         user_skill_views.RECORD_VIEWS,
         reader_states.FIND_READER_STATES,
         whats_new.BY_VIEWS.first,
     ],
-    ids=["badges", "views", "records", "visits", "a short history"],
+    ids=["badges", "views", "views with badges", "records", "visits", "a short history"],
 )
 async def test_a_catalog_without_statistics_is_asked_by_its_keys_too(
     acme: Tenant, owner: asyncpg.Connection, clone: Clone, statement: Statement

@@ -84,6 +84,8 @@ async def test_s2_badge_list_feed_count_and_mark_all_agree(acme: Tenant, owner: 
     listed = (await acme.list_skills("ann")).items
     assert {item.id for item in listed if item.is_updated} == expected
     assert await acme.get_updated_skill_ids("ann", [item.id for item in listed]) == expected
+    states = await acme.get_view_states("ann", [item.id for item in listed])
+    assert {state.skill_id for state in states.values() if state.is_updated} == expected
     assert {item.skill_id for item in await acme.get_whats_new_for_user("ann")} == expected
     assert await acme.count_whats_new("ann") == len(expected)
     assert await acme.mark_all_seen("ann", await clock(owner)) == len(expected)
@@ -525,7 +527,12 @@ async def test_s12_five_hundred_ids_take_one_query_and_duplicates_are_folded(acm
     skill = await publish(acme)
     await acme.visit_skill("ann", skill.skill_id)
     ids = [skill.skill_id, *(f"id-{number}" for number in range(499))] * 2
-    for ask in (acme.get_user_views_for_skills, acme.get_updated_skill_ids, acme.get_changes_for_skills):
+    for ask in (
+        acme.get_user_views_for_skills,
+        acme.get_updated_skill_ids,
+        acme.get_view_states,
+        acme.get_changes_for_skills,
+    ):
         queries.clear()
         await ask("ann", ids)
         assert len([query for query in queries if "user_skill_views" in query]) == 1
@@ -535,6 +542,7 @@ async def test_s12_no_ids_take_no_query(acme: Tenant, queries: list[str]) -> Non
     queries.clear()
     assert await acme.get_user_views_for_skills("ann", []) == {}
     assert await acme.get_updated_skill_ids("ann", []) == set()
+    assert await acme.get_view_states("ann", []) == {}
     assert await acme.get_changes_for_skills("ann", []) == {}
     assert queries == []
 

@@ -34,6 +34,7 @@ class Tenant(TenantScope):
     count_feedback_since = services.count_feedback_since
 
     get_updated_skill_ids = services.get_updated_skill_ids
+    get_view_states = services.get_view_states
     get_changes = services.get_changes
     get_changes_for_skills = services.get_changes_for_skills
     visit_skill = services.visit_skill

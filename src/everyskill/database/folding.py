@@ -10,8 +10,15 @@ from everyskill.database.batching import Batcher
 from everyskill.database.reader_states import ReaderState, find_reader_states
 from everyskill.database.scope import TenantConnection, begin
 from everyskill.database.short_feeds import FeedLookup, find_feeds
-from everyskill.database.user_skill_views import Lookup, find_updated, find_views, record_views, what_was_deleted
-from everyskill.model.views import NewUserSkillView, UserSkillView
+from everyskill.database.user_skill_views import (
+    Lookup,
+    find_states,
+    find_updated,
+    find_views,
+    record_views,
+    what_was_deleted,
+)
+from everyskill.model.views import NewUserSkillView, UserSkillView, ViewState
 from everyskill.model.whats_new import WhatsNewItem
 
 # A batch is large enough here to be worth its transaction; more only keeps its callers waiting.
@@ -45,6 +52,7 @@ class FoldedCalls:
         )
         self._views = self._batcher_of(find_views, queue_size)
         self._updated = self._batcher_of(find_updated, queue_size)
+        self._states = self._batcher_of(find_states, queue_size)
         self._feeds: Batcher[FeedQuestion, list[WhatsNewItem] | None] = Batcher(
             self._find_feeds, most_waiting=queue_size, most_weight=MOST_FEEDS
         )
@@ -77,13 +85,17 @@ class FoldedCalls:
         """Which of these skills are updated for the user (S1). Raises Overloaded."""
         return await self._updated.ask(tenant_id, (user_id, skill_ids))
 
+    async def find_states(self, tenant_id: str, user_id: str, skill_ids: Sequence[str]) -> dict[str, ViewState]:
+        """Both: the user's views of these skills, by skill id, each with its badge. Raises Overloaded."""
+        return await self._states.ask(tenant_id, (user_id, skill_ids))
+
     async def find_feed(self, tenant_id: str, user_id: str, limit: int) -> list[WhatsNewItem] | None:
         """The first items of the user's feed (S7); None where many skills must be looked at. Raises Overloaded."""
         return await self._feeds.ask(tenant_id, (user_id, limit))
 
     async def close(self) -> None:
         """Takes no more calls, and returns when those that wait have their answers."""
-        for batcher in (self._records, self._visits, self._views, self._updated, self._feeds):
+        for batcher in (self._records, self._visits, self._views, self._updated, self._states, self._feeds):
             await batcher.close()
 
     def _batcher_of(self, find_all: FindAll[Answer], queue_size: int) -> Batcher[Question, Answer]:

@@ -6,14 +6,14 @@ from typing import Any
 import asyncpg
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Integer, Text, and_, any_, case, cast, column, exists, func, select, true
+from sqlalchemy import Integer, Text, and_, any_, case, cast, column, exists, false, func, select, true
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, insert
 from sqlalchemy.sql import Select
 
 from everyskill.database.feed_checkpoints import take_back
 from everyskill.database.scope import TenantConnection
 from everyskill.database.statements import TENANT, Statement, look_up, parameter, parameters
-from everyskill.model.views import NewUserSkillView, UserSkillView, ViewKey, fold_views
+from everyskill.model.views import NewUserSkillView, UserSkillView, ViewKey, ViewState, fold_views
 from everyskill.schema import (
     Skills,
     Tenants,
@@ -53,6 +53,20 @@ def _find_views() -> Select[*tuple[Any, ...]]:
     return select(ASKED.c.place, *viewed.c).select_from(ASKED).join(viewed, true())
 
 
+def _find_states() -> Select[*tuple[Any, ...]]:
+    seen = select(
+        UserSkillViews.skill_id,
+        UserSkillViews.last_viewed_at,
+        UserSkillViews.last_viewed_version,
+        UserSkillViews.view_count,
+    )
+    viewed = look_up(seen.where(_OF_ASKED), "viewed")
+    updated = select(is_updated(viewed.c, Skills)).where(Skills.tenant_id == TENANT, Skills.id == viewed.c.skill_id)
+    # An unknown version, or a skill that this transaction does not see, is no news.
+    flag = func.coalesce(updated.scalar_subquery(), false()).label("is_updated")
+    return select(ASKED.c.place, *viewed.c, flag).select_from(ASKED).join(viewed, true())
+
+
 def _find_updated() -> Select[*tuple[Any, ...]]:
     seen = select(UserSkillViews.skill_id, UserSkillViews.last_viewed_at, UserSkillViews.last_viewed_version)
     viewed = look_up(seen.where(_OF_ASKED), "viewed")
@@ -69,6 +83,7 @@ def _find_updated() -> Select[*tuple[Any, ...]]:
 
 FIND_VIEWS = Statement(_find_views())
 FIND_UPDATED = Statement(_find_updated())
+FIND_STATES = Statement(_find_states())
 
 _pairs = (
     func.unnest(parameters("user_ids"), parameters("skill_ids"))
@@ -199,6 +214,14 @@ async def find_updated(connection: TenantConnection, lookups: Sequence[Lookup]) 
     found: list[set[str]] = [set() for _ in lookups]
     for place, skill_id in await connection.fetch(FIND_UPDATED, lookups=encode_lookups(lookups)):
         found[place].add(skill_id)
+    return found
+
+
+async def find_states(connection: TenantConnection, lookups: Sequence[Lookup]) -> list[dict[str, ViewState]]:
+    """Both at once: for each lookup, in its place, the user's views by skill id, each with its badge."""
+    found: list[dict[str, ViewState]] = [{} for _ in lookups]
+    for place, skill_id, *fields in await connection.fetch(FIND_STATES, lookups=encode_lookups(lookups)):
+        found[place][skill_id] = ViewState(skill_id, *fields)
     return found
 
 

@@ -19,7 +19,7 @@ from everyskill.model.skills import (
     VersionSummary,
 )
 from everyskill.model.tenants import Role, TenantInfo, User
-from everyskill.model.views import LastLook, NewUserSkillView, UserSkillView
+from everyskill.model.views import LastLook, NewUserSkillView, UserSkillView, ViewState
 from everyskill.model.whats_new import WhatsNewItem, WhatsNewPage
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "UserSkillView",
     "VersionFacts",
     "VersionSummary",
+    "ViewState",
     "Visit",
     "WhatsNewItem",
     "WhatsNewPage",

@@ -22,6 +22,16 @@ class UserSkillView(Struct, frozen=True):
     view_count: int
 
 
+class ViewState(Struct, frozen=True):
+    """A view of yours, and whether the skill was updated since."""
+
+    skill_id: str
+    last_viewed_at: datetime
+    last_viewed_version: int | None
+    view_count: int
+    is_updated: bool
+
+
 class LastLook(Struct, frozen=True):
     """When somebody last looked, and at which version, where that is known. The time is aware."""
 

@@ -18,6 +18,7 @@ from everyskill.services.user_skill_views import (
     get_user_view,
     get_user_views_for_skills,
     get_version_number,
+    get_view_states,
     get_whats_new_for_user,
     record_skill_view,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "get_user_view",
     "get_user_views_for_skills",
     "get_version_number",
+    "get_view_states",
     "get_whats_new_for_user",
     "get_whats_new_page",
     "list_categories",

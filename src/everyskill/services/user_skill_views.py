@@ -7,7 +7,7 @@ from everyskill.database import skill_feedback, skills
 from everyskill.database.scope import TenantScope
 from everyskill.errors import EverySkillError, SkillNotFound, TenantNotFound, UserNotFound
 from everyskill.model.inputs import check_id, check_ids, check_limit, check_moment, check_version
-from everyskill.model.views import NewUserSkillView, UserSkillView
+from everyskill.model.views import NewUserSkillView, UserSkillView, ViewState
 from everyskill.model.whats_new import DEFAULT_LIMIT, WhatsNewItem
 from everyskill.services.whats_new import get_feed
 
@@ -69,6 +69,18 @@ async def get_updated_skill_ids(tenant: TenantScope, user_id: str, skill_ids: It
     if not unique:
         return set()
     return await tenant.folded.find_updated(tenant.tenant_id, user_id, unique)
+
+
+async def get_view_states(tenant: TenantScope, user_id: str, skill_ids: Iterable[str]) -> dict[str, ViewState]:
+    """The user's last views by skill id, each with whether it deserves a badge: both of the above for one query.
+
+    Asks and raises as they do.
+    """
+    check_id("user_id", user_id)
+    unique = check_ids("skill_id", skill_ids)
+    if not unique:
+        return {}
+    return await tenant.folded.find_states(tenant.tenant_id, user_id, unique)
 
 
 async def get_whats_new_for_user(tenant: TenantScope, user_id: str, limit: int = DEFAULT_LIMIT) -> list[WhatsNewItem]:

@@ -1,6 +1,5 @@
 """What the API takes in and gives out beyond the values of the model."""
 
-from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Annotated
 
@@ -87,16 +86,6 @@ class SkillUpload(Struct, frozen=True, forbid_unknown_fields=True):
         if len({file.path for file in files}) < len(files):
             raise InvalidText("files", f"must name each path once, and not {SKILL_FILE_NAME}")
         return replace(alone, files=files)
-
-
-class ViewState(Struct, frozen=True):
-    """A view of yours, and whether the skill was updated since."""
-
-    skill_id: str
-    last_viewed_at: datetime
-    last_viewed_version: int | None
-    view_count: int
-    is_updated: bool
 
 
 class Count(Struct, frozen=True):

@@ -20,11 +20,11 @@ from everyskill.model import (
     SkillVersion,
     UserSkillView,
     VersionSummary,
+    ViewState,
     Visit,
     WhatsNewItem,
     WhatsNewPage,
 )
-from everyskill.web.api.bodies import ViewState
 
 _SKILL_ID = "0b7e1f0c-5a5e-4a51-9d0e-3f0c9a8a2f11"
 _VERSION_ID = "6d1c0a52-9f35-4a0e-8f57-0d9a1c3b7e20"

@@ -1,20 +1,15 @@
 """Views: record one, and ask what was seen."""
 
-import asyncio
-from collections.abc import Sequence
-
 from litestar import Router, get, post
 from litestar.params import JSONBody
 
 from everyskill.errors import ViewNotFound
-from everyskill.handles import Tenant
-from everyskill.model import ChangeItem, UserSkillView, Visit
+from everyskill.model import ChangeItem, UserSkillView, ViewState, Visit
 from everyskill.web.api import examples
-from everyskill.web.api.bodies import ViewLookup, ViewReport, ViewState
+from everyskill.web.api.bodies import ViewLookup, ViewReport
 from everyskill.web.api.documents import READS_BODY, SkillId, SkillIds, answers, fetched
 from everyskill.web.api.moments import read_moment
 from everyskill.web.authentication import Asker, House
-from everyskill.web.identity import Identity
 
 
 @post("/skills/{skill_id:str}/views", status_code=204, responses=answers(204, None, None, 404, *READS_BODY))
@@ -39,13 +34,13 @@ async def get_view(tenant: House, identity: Asker, skill_id: SkillId) -> UserSki
 @get("/views", responses=fetched(dict[str, ViewState], examples.VIEW_STATES))
 async def get_views(tenant: House, identity: Asker, skill_ids: SkillIds = None) -> dict[str, ViewState]:
     """Your views of some skills, by skill id; a skill you never saw is not in it."""
-    return await _view_states(tenant, identity, skill_ids or [])
+    return await tenant.get_view_states(identity.user_id, skill_ids or [])
 
 
 @post("/views/lookup", status_code=200, responses=answers(200, dict[str, ViewState], examples.VIEW_STATES, *READS_BODY))
 async def look_up_views(tenant: House, identity: Asker, data: JSONBody[ViewLookup]) -> dict[str, ViewState]:
     """The same for more ids than an address can hold. Records nothing."""
-    return await _view_states(tenant, identity, data.skill_ids)
+    return await tenant.get_view_states(identity.user_id, data.skill_ids)
 
 
 @get("/skills/{skill_id:str}/changes", responses=fetched(list[ChangeItem], examples.CHANGES, 404))
@@ -58,18 +53,6 @@ async def get_changes(tenant: House, identity: Asker, skill_id: SkillId) -> list
 async def visit(tenant: House, identity: Asker, skill_id: SkillId) -> Visit:
     """What changed about the skill since you last saw it; then this look is recorded."""
     return await tenant.visit_skill(identity.user_id, skill_id)
-
-
-async def _view_states(tenant: Tenant, identity: Identity, skill_ids: Sequence[str]) -> dict[str, ViewState]:
-    views, updated = await asyncio.gather(
-        tenant.get_user_views_for_skills(identity.user_id, skill_ids),
-        tenant.get_updated_skill_ids(identity.user_id, skill_ids),
-    )
-    return {skill_id: _view_state(view, skill_id in updated) for skill_id, view in views.items()}
-
-
-def _view_state(view: UserSkillView, is_updated: bool) -> ViewState:
-    return ViewState(view.skill_id, view.last_viewed_at, view.last_viewed_version, view.view_count, is_updated)
 
 
 router = Router(
