@@ -7,6 +7,7 @@ from typing import Any
 
 import asyncpg
 import httpx
+import prometheus_client
 import pytest
 from litestar import Litestar
 from litestar.types import Message
@@ -391,6 +392,27 @@ async def test_metrics_name_routes_and_nobody(ann: httpx.AsyncClient, acme: Tena
     assert 'path="/v1/skills/{skill_id}/view"' in metrics
     for secret in ("acme", '"ann', skill.skill_id):
         assert secret not in metrics
+
+
+@pytest.mark.parametrize(("revision", "status", "errors"), [(None, 200, 0), ("9999_later", 503, 1)])
+async def test_metrics_count_and_time_what_was_answered(
+    ann: httpx.AsyncClient, owner: asyncpg.Connection, revision: str | None, status: int, errors: int
+) -> None:
+    if revision is not None:
+        await owner.execute("UPDATE alembic_version SET version_num = $1", revision)
+    labels = {"method": "GET", "path": "/health/ready", "status_code": str(status), "app_name": "everyskill"}
+
+    def told(name: str) -> float:
+        return prometheus_client.REGISTRY.get_sample_value(f"everyskill_{name}", labels) or 0
+
+    names = ["requests_total", "request_duration_seconds_count", "requests_error_total"]
+    before = [told(name) for name in names]
+    seconds = told("request_duration_seconds_sum")
+    assert (await ann.head("/health/ready")).status_code == status
+    assert [told(name) - was for name, was in zip(names, before, strict=True)] == [1, 1, errors]
+    assert 0 < told("request_duration_seconds_sum") - seconds < 10
+    labels["status_code"] = "200"
+    assert told("requests_in_progress") == 0
 
 
 async def test_a_database_that_is_away_is_told_and_comes_back(ann: httpx.AsyncClient, clone: Clone) -> None:

@@ -8,7 +8,7 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
-from litestar.plugins.prometheus import PrometheusConfig, PrometheusController
+from litestar.plugins.prometheus import PrometheusController
 
 from everyskill.handles import Database
 from everyskill.web import api, health, pages
@@ -18,6 +18,7 @@ from everyskill.web.head import with_head
 from everyskill.web.keys import keys_of
 from everyskill.web.logs import with_request_log
 from everyskill.web.members import Members
+from everyskill.web.metrics import with_metrics
 from everyskill.web.problems import answer_problem
 from everyskill.web.settings import WebSettings
 from everyskill.web.tokens import KnownTokens
@@ -29,7 +30,7 @@ def create_app(database: Database, settings: WebSettings) -> Litestar:
         route_handlers=[*api.routers, *pages.routers, health.router, PrometheusController],
         dependencies={"identity": Provide(provide_identity), "tenant": Provide(provide_tenant)},
         exception_handlers={Exception: answer_problem},
-        middleware=[_metrics().middleware],
+        middleware=[with_metrics],
         openapi_config=_openapi(),
         request_max_body_size=settings.body_limit,
         state=_state(database, settings),
@@ -53,11 +54,6 @@ def _state(database: Database, settings: WebSettings) -> State:
             "render_error": pages.render_error,
         }
     )
-
-
-def _metrics() -> PrometheusConfig:
-    # Routes, not paths: what is asked for would tell of tenants and users, and have no end.
-    return PrometheusConfig(app_name="everyskill", prefix="everyskill", group_path=True, exclude=["^/metrics$"])
 
 
 def _openapi() -> OpenAPIConfig:
