@@ -3,9 +3,7 @@
 from typing import Any
 
 from litestar import Request
-from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency
-from litestar.handlers import BaseRouteHandler
 
 from everyskill.errors import TenantInactive, TenantNotFound, UserNotFound
 from everyskill.handles import Database, Tenant
@@ -39,14 +37,14 @@ async def provide_tenant(request: AnyRequest, identity: Asker) -> Tenant:
     return database.tenant(identity.tenant_id)
 
 
-async def require_identity(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """A guard: nothing of a body is read for somebody unknown."""
-    await provide_identity(_as_request(connection))
+async def check_request(request: AnyRequest) -> None:
+    """Goes before the handler: nothing of a body is read for somebody unknown, and it must say that it is JSON.
 
+    Not a guard, for each of which Litestar copies the handler on every request.
 
-async def require_json(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """A guard: a body must say that it is JSON. Raises NotJson."""
-    request = _as_request(connection)
+    Raises NotJson, and what provide_identity raises.
+    """
+    await provide_identity(request)
     has_body = request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
     if request.method not in SAFE_METHODS and has_body and request.content_type[0] != _JSON:
         raise NotJson
@@ -95,9 +93,3 @@ async def _by_session(request: AnyRequest, session: Session) -> Identity:
     except (TenantNotFound, TenantInactive, UserNotFound) as error:
         raise NotSignedIn from error
     return Identity(session.tenant_id, user.id, session.role or user.role, session.name or user.name)
-
-
-def _as_request(connection: ASGIConnection[Any, Any, Any, Any]) -> AnyRequest:
-    # Routes of ours speak HTTP only, and there a guard gets the request.
-    assert isinstance(connection, Request)  # noqa: S101
-    return connection

@@ -5,7 +5,7 @@ from litestar.datastructures import ResponseHeader
 
 from everyskill.web.api import skills, views, whats_new
 from everyskill.web.api.answers import PrivateAnswer
-from everyskill.web.authentication import require_identity, require_json
+from everyskill.web.authentication import check_request
 
 __all__ = ["routers"]
 
@@ -13,7 +13,7 @@ routers = [
     Router(
         "/v1",
         route_handlers=[views.router, whats_new.router, skills.router],
-        guards=[require_identity, require_json],
+        before_request=check_request,
         response_class=PrivateAnswer,
         response_headers=[ResponseHeader(name="X-Content-Type-Options", value="nosniff")],
         security=[{"bearer": []}],
