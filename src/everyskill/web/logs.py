@@ -43,6 +43,8 @@ def configure_logs(level: int = logging.INFO) -> None:
 
 def with_request_log(app: ASGIApp) -> ASGIApp:
     """The app, with an id and a line for each of its requests."""
+    # Made ready once: the logger of the module is made anew by each call, as it may come before the settings.
+    log = _log.bind()
 
     async def logged(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -51,11 +53,12 @@ def with_request_log(app: ASGIApp) -> ASGIApp:
         request_id, method = _request_id(scope), scope["method"]
         status = [500]
         started = perf_counter()
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            try:
-                await app(scope, receive, _noting(send, request_id, status))
-            finally:
-                _write(scope, method, status[0], perf_counter() - started)
+        bound = structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
+            await app(scope, receive, _noting(send, request_id, status))
+        finally:
+            _write(log, scope, method, status[0], perf_counter() - started)
+            structlog.contextvars.reset_contextvars(**bound)
 
     return logged
 
@@ -75,11 +78,11 @@ def _request_id(scope: Scope) -> str:
     return given if _GOOD_ID.fullmatch(given) else uuid4().hex
 
 
-def _write(scope: Any, method: str, status: int, seconds: float) -> None:
+def _write(log: Any, scope: Any, method: str, status: int, seconds: float) -> None:
     if scope["path"] in _QUIET and status < 400:  # noqa: PLR2004 - an answer without fault
         return
     identity = scope.get("user")
-    _log.info(
+    log.info(
         "request",
         method=method,
         path=scope["path"],
