@@ -22,7 +22,8 @@ class UserSkillView(Struct, frozen=True):
     view_count: int
 
 
-class ViewState(Struct, frozen=True):
+# Lists of skills show many of these at once, and none of them can be part of a circle.
+class ViewState(Struct, frozen=True, gc=False):
     """A view of yours, and whether the skill was updated since."""
 
     skill_id: str
