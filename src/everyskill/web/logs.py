@@ -4,9 +4,9 @@ import logging
 import re
 import sys
 from collections.abc import Callable
+from secrets import token_hex
 from time import perf_counter
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 import structlog
@@ -75,7 +75,7 @@ def _noting(send: Send, request_id: str, status: list[int]) -> Callable[[Message
 
 def _request_id(scope: Scope) -> str:
     given = Headers.from_scope(scope).get(REQUEST_ID, "")
-    return given if _GOOD_ID.fullmatch(given) else uuid4().hex
+    return given if _GOOD_ID.fullmatch(given) else token_hex(16)
 
 
 def _write(log: Any, scope: Any, method: str, status: int, seconds: float) -> None:
