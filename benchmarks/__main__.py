@@ -92,16 +92,21 @@ def run_floor(stage: Stage, results: Results) -> None:
 
 
 async def compare_histories(stage: Stage, results: Results, contenders: list[Contender], rounds: int) -> None:
-    """What's New for people with short and long histories, one caller."""
+    """What's New for people with short and long histories, one caller, and their first feed."""
     large = [f"u{round(place * (stage.scale.large_users - 1))}" for place in (0, 0.25, 0.5, 0.75, 1)]
     cases = [("whats_new", user, dataset.views_of(stage.scale, int(user[1:]))) for user in large]
     for user, tenant, _, _, views, _ in dataset.special_users(stage.scale):
         cases.append(("whats_new" if tenant == LARGE else "whats_new_extreme", user, views))
     for _ in range(rounds):
         for call, user, views in cases:
+            about = {"user": user, "views": views}
             for who in contenders:
-                about = {"user": user, "views": views}
                 await measure(stage, results, who, call=call, callers=1, items=[[user]], about=about)
+            async with stage.admin() as admin:
+                await admin.execute("DELETE FROM feed_checkpoints WHERE user_id = $1", user)
+            # As short as this, it is one call.
+            first = await contenders[0].run(call=call, callers=1, items=[[user]], seconds=0.0005)
+            results.add(contender=contenders[0].name, call=f"{call}_first", **about, **first)
 
 
 async def weigh_records(stage: Stage, results: Results, contenders: dict[str, Contender]) -> None:

@@ -144,6 +144,9 @@ def targets(rows: Rows) -> list[tuple[str, str, str, float | None]]:
     caught_up = {"call": "whats_new_extreme", "user": "caught-up"}
     feed = ratio("p50", caught_up | {"contender": "drizzle"}, caught_up | {"contender": "everyskill"})
     found.append(("What's New, extreme tenant, caught up", "drizzle", "≥ 5×", feed))
+    found.append(("What's New, slowest user of the large tenant, p50", "2.5 ms", "≤ 1×", slowest and slowest / 2.5))
+    hot = middle(rows, "hot_share", contender="everyskill", call="weigh")
+    found.append(("HOT updates", "all re-views", "≥ 0.99×", hot))
     wal = ratio("wal_bytes", {"contender": "everyskill", "call": "weigh"}, {"contender": "drizzle", "call": "weigh"})
     found.append(("WAL bytes a re-view", "drizzle", "≤ 0.5×", wal))
     sizes = sorted({row["table_rows"] for row in rows if "table_rows" in row})
@@ -166,14 +169,20 @@ def _of_histories(rows: Rows, call: str) -> Rows:
 
 def _histories(rows: Rows) -> str:
     lines = ["## What's New by length of history", "", "![Latency by history](performance/histories.png)", ""]
-    lines += ["| tenant | user | views | everyskill p50 ms | sqlalchemy | drizzle |", "|---|---|---|---|---|---|"]
+    lines += ["| tenant | user | views | everyskill p50 ms | its first feed | sqlalchemy | drizzle |"]
+    lines += ["|---|---|---|---|---|---|---|"]
     for call, tenant in (("whats_new", "20,000 skills"), ("whats_new_extreme", "200,000 skills")):
         for row in _of_histories(rows, call):
             others = [
                 middle(rows, "p50", contender=who, call=call, user=row["user"]) for who in ("sqlalchemy", "drizzle")
             ]
-            shown = " | ".join(_number(value) for value in [row["p50"], *others])
+            first = middle(rows, "p50", contender="everyskill", call=f"{call}_first", user=row["user"])
+            shown = " | ".join(_number(value) for value in [row["p50"], first, *others])
             lines.append(f"| {tenant} | {row['user']} | {row['views']:,} | {shown} |")
+    lines += [
+        "",
+        "A first feed has no [checkpoint](decisions/0008-feed-checkpoints.md) yet, or one that is 64 changes old.",
+    ]
     return "\n".join(lines) + "\n"
 
 
