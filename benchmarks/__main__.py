@@ -14,22 +14,21 @@ import tempfile
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import jwt
 import psutil
 
 from benchmarks import dataset, pgbench, report
+from benchmarks.contenders.http_client import AUDIENCE, ISSUER
 from benchmarks.dataset import LARGE, SMOKE, Scale
-from benchmarks.fastapi_service import AUDIENCE, ISSUER
 from benchmarks.stage import ROOT, Contender, Stage, contender, drizzle_driver, prepare, python_driver
 
 CALLS = ("record", "badges", "visit", "whats_new")
 CALLERS = (1, 16, 64, 256)
 FEW_CALLERS = (1, 16)
-# The ORMs are asked where that says something: a thread a caller ends at some number of threads.
-MOST_CALLERS = {"django": 64}
+PACKAGES = ("asyncpg", "sqlalchemy", "django", "psycopg", "fastapi", "litestar", "uvicorn")
 CLIENTS = (8, 16, 32)
 FEW_CLIENTS = (8,)
 
@@ -65,7 +64,7 @@ async def compare(stage: Stage, results: Results, contenders: list[Contender], r
         for call in CALLS:
             for callers in FEW_CALLERS if stage.scale is SMOKE else CALLERS:
                 for who in contenders[number % len(contenders) :] + contenders[: number % len(contenders)]:
-                    if call in who.calls and callers <= MOST_CALLERS.get(who.name, max(CALLERS)):
+                    if call in who.calls:
                         await measure(stage, results, who, call=call, callers=callers)
         run_floor(stage, results)
         await run_bulk(stage, results)
@@ -110,15 +109,14 @@ async def compare_histories(stage: Stage, results: Results, contenders: list[Con
 
 
 async def weigh_records(stage: Stage, results: Results, contenders: dict[str, Contender]) -> None:
-    """WAL bytes and the share of HOT updates of re-views, after a run that has paid for the pages' first change."""
+    """WAL bytes and the share of HOT updates of re-views."""
     for database, who in contenders.items():
         async with stage.admin(database) as admin:
-            await admin.execute("CHECKPOINT")
-            await who.run(call="record", callers=16, seconds=3 * results.seconds)
+            await _warm_up(admin, who, 2 * results.seconds, times=1 if stage.scale is SMOKE else 40)
             before = await _written(admin)
             seen = await who.run(call="record", callers=16, seconds=results.seconds)
             after = await _written(admin)
-            updates, hot, wal = (new - old for new, old in zip(after, before, strict=True))
+            updates, hot, wal, pages = (new - old for new, old in zip(after, before, strict=True))
             rows, size = await admin.fetchrow(
                 "SELECT count(*), pg_total_relation_size('user_skill_views') FROM user_skill_views"
             )
@@ -126,31 +124,37 @@ async def weigh_records(stage: Stage, results: Results, contenders: dict[str, Co
                 contender=who.name,
                 call="weigh",
                 wal_bytes=float(wal) / seen["calls"],
+                whole_pages=pages / seen["calls"],
                 hot_share=hot / max(updates, 1),
                 bytes_a_row=float(size) / rows,
             )
 
 
-async def _written(admin: Any) -> tuple[int, int, int]:
+async def _warm_up(admin: Any, who: Contender, seconds: float, times: int) -> None:
+    """Records until hardly a page is changed for the first time since the checkpoint, as each such is written whole."""
+    await admin.execute("CHECKPOINT")
+    for _ in range(times):
+        before = await _written(admin)
+        seen = await who.run(call="record", callers=16, seconds=seconds)
+        _, _, _, pages = (new - old for new, old in zip(await _written(admin), before, strict=True))
+        if pages < seen["calls"] / 100:
+            return
+
+
+async def _written(admin: Any) -> tuple[int, int, int, int]:
+    """Updates, HOT ones among them, WAL bytes, and pages written whole."""
     # What other sessions did is told with a delay.
-    await asyncio.sleep(2)
+    await asyncio.sleep(1.5)
     updates, hot = await admin.fetchrow(
         "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'user_skill_views'"
     )
-    return updates, hot, await admin.fetchval("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn")
+    wal, pages = await admin.fetchrow("SELECT wal_bytes, wal_fpi FROM pg_stat_wal")
+    return updates, hot, wal, pages
 
 
 async def compare_services(stage: Stage, results: Results, rounds: int) -> None:
-    """Record and badges over HTTP, one worker each, asked from another process."""
+    """All calls over HTTP, one worker each, asked from another process."""
     secret = secrets.token_urlsafe(48)
-    claims = {
-        "iss": ISSUER,
-        "aud": AUDIENCE,
-        "sub": f"u{stage.scale.large_users * 3 // 4}",
-        "tenant": LARGE,
-        "exp": time.time() + 86_400,
-    }
-    token = jwt.encode(claims, secret, algorithm="HS256")
     ours, theirs = _free_port(), _free_port()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT.parent), *sys.path])}
     own = {"EVERYSKILL_JWT_SECRET": secret, "EVERYSKILL_JWT_ISSUER": ISSUER, "EVERYSKILL_JWT_AUDIENCE": AUDIENCE}
@@ -170,14 +174,14 @@ async def compare_services(stage: Stage, results: Results, rounds: int) -> None:
             clients = [
                 await opened.enter_async_context(
                     contender(
-                        name, *python_driver("http_client", f"http://127.0.0.1:{port}{prefix}?token={token}", stage)
+                        name, *python_driver("http_client", f"http://127.0.0.1:{port}{prefix}?secret={secret}", stage)
                     )
                 )
                 for name, port, prefix in (("everyskill http", ours, "/v1"), ("fastapi", theirs, ""))
             ]
             for number in range(rounds):
-                for call in ("record", "badges"):
-                    for callers in (1, 64):
+                for call in CALLS:
+                    for callers in FEW_CALLERS if stage.scale is SMOKE else CALLERS:
                         for who in clients[number % 2 :] + clients[: number % 2]:
                             await measure(stage, results, who, call=call, callers=callers)
     finally:
@@ -261,6 +265,8 @@ async def describe(stage: Stage) -> dict[str, str]:
         "python": platform.python_version(),
         "postgresql": str(server),
         "node": version.strip(),
+        **{name: metadata.version(name) for name in PACKAGES},
+        **(json.loads((ROOT / "drizzle" / "package.json").read_text())["dependencies"] if node else {}),
     }
 
 
@@ -287,12 +293,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT.parent / "docs" / "performance", help="where the results go")
     parser.add_argument("--data", type=Path, help="keep the databases in this folder, and use what it holds already")
-    parser.add_argument("--seconds", type=float, default=2.0, help="how long each measurement takes")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each is taken; the middle one counts")
-    parser.add_argument("--sizes", type=int, nargs="*", default=[1, 5, 20], help="table sizes in millions of rows")
+    parser.add_argument("--seconds", type=float, help="how long each measurement takes: 2")
+    parser.add_argument("--rounds", type=int, help="how often each is taken, and the middle one counts: 3")
+    parser.add_argument("--sizes", type=int, nargs="*", help="table sizes in millions of rows: 1 5 20")
     parser.add_argument("--smoke", action="store_true", help="a tiny data set: that it runs, not how fast")
     parser.add_argument("--without-node", action="store_true", help="leave out the contender that needs Node.js")
-    asyncio.run(run(parser.parse_args()))
+    options = parser.parse_args()
+    seconds, rounds, sizes = (0.05, 1, []) if options.smoke else (2.0, 3, [1, 5, 20])
+    options.seconds = seconds if options.seconds is None else options.seconds
+    options.rounds = options.rounds or rounds
+    options.sizes = sizes if options.sizes is None else options.sizes
+    asyncio.run(run(options))
 
 
 if __name__ == "__main__":

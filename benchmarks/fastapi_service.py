@@ -11,9 +11,8 @@ import uvicorn
 from fastapi import Depends, FastAPI, HTTPException, Request
 from pydantic import BaseModel
 
+from benchmarks.contenders.http_client import AUDIENCE, ISSUER
 from benchmarks.contenders.sqlalchemy_orm import open_views
-
-ISSUER, AUDIENCE = "benchmarks", "everyskill"
 
 
 class ViewReport(BaseModel):
@@ -36,6 +35,25 @@ class ViewState(BaseModel):
     last_viewed_version: int | None
     view_count: int
     is_updated: bool
+
+
+class Visit(BaseModel):
+    """Whether the skill was updated since the last visit, and how much feedback is new."""
+
+    is_updated: bool
+    feedback_count: int
+
+
+class WhatsNewItem(BaseModel):
+    """A skill that changed."""
+
+    skill_id: str
+    skill_name: str
+    skill_slug: str
+    category: str
+    updated_at: datetime
+    last_viewed_at: datetime
+    view_count: int
 
 
 def make_app(url: str, secret: str) -> FastAPI:
@@ -76,6 +94,16 @@ def make_app(url: str, secret: str) -> FastAPI:
             )
             for view, updated in states
         }
+
+    @app.post("/skills/{skill_id}/visit")
+    async def visit(skill_id: str, user_id: user) -> Visit:  # type: ignore[valid-type]
+        is_updated, feedback_count = await app.state.views.visit(user_id, skill_id)
+        return Visit(is_updated=is_updated, feedback_count=feedback_count)
+
+    @app.get("/whats-new")
+    async def whats_new(user_id: user) -> list[WhatsNewItem]:  # type: ignore[valid-type]
+        items = await app.state.views.whats_new(user_id)
+        return [WhatsNewItem(**dict(zip(WhatsNewItem.model_fields, item, strict=True))) for item in items]
 
     return app
 

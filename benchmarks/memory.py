@@ -24,9 +24,10 @@ async def measure(url: str, items: list[list[Any]]) -> dict[str, float]:
         waiting = [
             asyncio.ensure_future(tenant.record_skill_view(*items[place % len(items)])) for place in range(10_000)
         ]
-        await asyncio.sleep(0)
-        queued = _used() - before
-        await asyncio.gather(*waiting)
+        queued = 0
+        while not all(call.done() for call in waiting):
+            queued = max(queued, _used() - before)
+            await asyncio.sleep(0.02)
         del waiting
         before = _used()
         for number in range(1_000):

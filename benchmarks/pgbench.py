@@ -58,7 +58,7 @@ def write_scripts(scale: Scale, folder: Path) -> dict[str, list[Path]]:
 def run(program: Path, url: str, scripts: list[Path], *, clients: int, seconds: float) -> dict[str, Any]:
     """Transactions a second, and the mean milliseconds of one."""
     files = [part for script in scripts for part in ("-f", str(script))]
-    shape = ["-n", "-M", "prepared", "-c", str(clients), "-j", "1", "-T", str(max(round(seconds), 1))]
+    shape = ["-n", "-M", "prepared", "-c", str(clients), "-j", "2", "-T", str(max(round(seconds), 1))]
     done = subprocess.run([program, *shape, *files, url], capture_output=True, text=True, check=True)
     rate = re.search(r"tps = ([\d.]+)", done.stdout)
     latency = re.search(r"latency average = ([\d.]+) ms", done.stdout)

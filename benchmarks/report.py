@@ -49,25 +49,25 @@ rounds. The machine is shared and noisy, so only the ratios say something. Every
 unprivileged login with row-level security in force, and every recorded view is committed before its call returns. The
 others have the same data in [plain tables](../benchmarks/plain_schema.sql) without row-level security, connect as the
 owner, and have 10 connections as well: SQLAlchemy's ORM on asyncpg, Django's ORM on psycopg with a thread a caller, and
-drizzle-orm on postgres.js. pgbench asks EverySkill's own tables as superuser, in bare prepared statements.
+drizzle-orm on postgres.js. They decide in the client what is updated, as code on them does. pgbench asks EverySkill's
+own tables as superuser, in bare prepared statements. Over HTTP one worker each is asked by another process, and every
+user has a token of their own.
 """
 
 
-_LIMITS = """## What falls short, and what bounds it
+_LIMITS = """## What bounds it
 
-- **Record at 64 callers, against Drizzle.** All 64 go in one batch, so client and server take turns. A view that is
-  recorded looks up its user, its skill and the published version and passes two policies; that is most of what the
+- **Records.** A view that is recorded looks up its user and its skill and passes two policies; that is most of what the
   server spends on it. Batches of 24 to 128 rows differ by less than the noise.
-- **Badges, against Drizzle.** Fifty keys are looked up in three tables however they are asked for; what folding
-  saves is the client and the transaction. pgbench without any client comes no further than this.
-- **What's New, against the ORMs.** These calls are not folded, and each takes one question more than the others to
-  choose its way. Who saw little waits for the round trips, as with anybody else.
-- **What's New of the caught-up.** Each update of the last 30 days is looked up among the user's views, since any of
-  them may be new; [what was tried](decisions/0007-plans.md). Drizzle's query asks for the time alone and misses the
-  updates that were committed after a look at them.
-- **Over HTTP.** One worker spends 0.6 to 0.8 ms of CPU on a request: a third in routing and answers, a sixth each
-  in parsing HTTP and in logs and metrics. uvloop and httptools together saved 15 %, and the latter has no limit for
-  a head that never ends, so neither was taken.
+- **Badges.** Fifty keys are looked up in two tables however they are asked for; what folding saves is the client and
+  the transaction.
+- **What's New** looks at 64 skills at most, whoever asks; the first feed in 64 changes walks, and leaves a
+  [checkpoint](decisions/0008-feed-checkpoints.md). Drizzle's query asks for the time alone and misses the updates that
+  were committed after a look at them.
+- **Over HTTP.** One worker spends 0.5 ms of CPU on a record and 0.7 ms on badges: a quarter in parsing HTTP, a third in
+  routing and answers, a tenth in logs and metrics. llhttp (httptools) instead of h11 would save a quarter, but keeps
+  requests in memory that a client sends without reading their answers, takes the body of CONNECT for a request, and
+  has no limit for a head that never ends. Neither uvloop nor sending head and body in one piece saved anything.
 """
 
 

@@ -10,15 +10,16 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_a_tiny_run_writes_its_page_its_rows_and_its_plots(tmp_path: Path) -> None:
-    arguments = ["--smoke", "--without-node", "--seconds", "0.05", "--rounds", "1", "--sizes", "--out"]
+    arguments = ["--smoke", "--without-node", "--out"]
     out = tmp_path / "performance"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
     subprocess.run([sys.executable, "-m", "benchmarks", *arguments, out], cwd=ROOT, env=environment, check=True)
     rows = json.loads((out / "results.json").read_text())["rows"]
     seen = {(row["contender"], row["call"]) for row in rows}
     for call in ("record", "badges", "visit", "whats_new"):
-        assert {("everyskill", call), ("sqlalchemy", call), ("django", call)} <= seen
-    for contender in ("everyskill http", "fastapi", "pgbench", "bare asyncpg"):
+        contenders = ("everyskill", "sqlalchemy", "django", "everyskill http", "fastapi")
+        assert {(contender, call) for contender in contenders} <= seen
+    for contender in ("pgbench", "bare asyncpg"):
         assert {(contender, "record"), (contender, "badges")} <= seen
     page = (tmp_path / "performance.md").read_text()
     assert "What it is to reach" in page

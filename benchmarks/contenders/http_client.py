@@ -2,32 +2,47 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from urllib.parse import parse_qs, urlsplit
 
+import jwt
+
+from benchmarks.dataset import LARGE
 from benchmarks.driver import Ask
+
+ISSUER, AUDIENCE = "benchmarks", "everyskill"
 
 
 class Client:
     """As little of HTTP as takes the least time: requests in one piece, answers by their Content-Length."""
 
-    def __init__(self, host: str, port: int, token: str) -> None:
+    def __init__(self, host: str, port: int, secret: str) -> None:
         self._address = host, port
-        self._head = f"Host: {host}:{port}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
+        self._secret = secret
+        self._head = cache(self._make_head)
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
-    async def post(self, path: str, body: bytes) -> bytes:
-        """The body of the answer. Raises RuntimeError for any answer but a good one."""
+    async def ask(self, user: str, method: str, path: str, body: bytes = b"") -> bytes:
+        """The body of the answer to a user. Raises RuntimeError for any answer but a good one."""
         reader, writer = await self._connected()
-        writer.write(f"POST {path} HTTP/1.1\r\n{self._head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        head = await reader.readuntil(b"\r\n\r\n")
-        if head[9:10] != b"2":
-            raise RuntimeError(head.decode())
-        _, _, length = head.lower().partition(b"content-length:")
+        head = f"{method} {path} HTTP/1.1\r\n{self._head(user)}Content-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+        answered = await reader.readuntil(b"\r\n\r\n")
+        if answered[9:10] != b"2":
+            raise RuntimeError(answered.decode())
+        _, _, length = answered.lower().partition(b"content-length:")
         answer = await reader.readexactly(int(length.partition(b"\r")[0] or 0))
         self._idle.append((reader, writer))
         return answer
+
+    def _make_head(self, user: str) -> str:
+        host, port = self._address
+        claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": user, "tenant": LARGE, "exp": time.time() + 86_400}
+        token = jwt.encode(claims, self._secret, algorithm="HS256")
+        return f"Host: {host}:{port}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
 
     async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         while self._idle:
@@ -46,15 +61,23 @@ class Client:
 
 @asynccontextmanager
 async def open_contender(url: str) -> AsyncIterator[dict[str, Ask]]:
-    """Record and badges at http://host:port/prefix?token=…"""
+    """All calls at http://host:port/prefix?secret=…, every user with a token of their own."""
     parts = urlsplit(url)
-    client = Client(parts.hostname or "", parts.port or 80, parse_qs(parts.query)["token"][0])
+    client = Client(parts.hostname or "", parts.port or 80, parse_qs(parts.query)["secret"][0])
 
-    async def record(_: str, skill_id: str, version: int) -> None:
-        await client.post(f"{parts.path}/skills/{skill_id}/views", json.dumps({"version": version}).encode())
+    async def record(user: str, skill_id: str, version: int) -> None:
+        body = json.dumps({"version": version}).encode()
+        await client.ask(user, "POST", f"{parts.path}/skills/{skill_id}/views", body)
 
-    async def badges(_: str, skill_ids: Sequence[str]) -> None:
-        await client.post(f"{parts.path}/views/lookup", json.dumps({"skill_ids": skill_ids}).encode())
+    async def badges(user: str, skill_ids: Sequence[str]) -> None:
+        body = json.dumps({"skill_ids": skill_ids}).encode()
+        await client.ask(user, "POST", f"{parts.path}/views/lookup", body)
 
-    yield {"record": record, "badges": badges}
+    async def visit(user: str, skill_id: str) -> None:
+        await client.ask(user, "POST", f"{parts.path}/skills/{skill_id}/visit")
+
+    async def whats_new(user: str) -> None:
+        await client.ask(user, "GET", f"{parts.path}/whats-new")
+
+    yield {"record": record, "badges": badges, "visit": visit, "whats_new": whats_new}
     client.close()
