@@ -13,7 +13,7 @@ from everyskill.errors import InvalidLimit, SkillNotFound
 from everyskill.handles import Tenant
 from tests.conftest import Clone
 from tests.staging import publish
-from tests.test_races import together, until_somebody_waits
+from tests.test_races import publishing_held_open, together, until_somebody_waits
 
 SLUGS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta")
 
@@ -28,9 +28,11 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 async def ids(acme: Tenant) -> dict[str, str]:
     """Skills by slug; ann and bob have seen the first version of each."""
     skills = {slug: (await publish(acme, slug)).skill_id for slug in SLUGS}
-    for skill_id in skills.values():
-        for user_id in ("ann", "bob"):
+    for user_id in ("ann", "bob"):
+        for skill_id in skills.values():
             await acme.visit_skill(user_id, skill_id)
+        # The first of all feeds makes the row, the next ones fill it.
+        assert await feed(acme, user_id) == []
     return skills
 
 
@@ -39,9 +41,9 @@ async def feed(tenant: Tenant, user_id: str = "ann", limit: int = 10) -> list[st
 
 
 async def kept(owner: asyncpg.Connection, user_id: str = "ann") -> Checkpoint | None:
-    question = "SELECT visible_at, waiting, down_to, resets FROM feed_checkpoints WHERE user_id = $1"
+    question = "SELECT visible_at, waiting, down_to, token FROM feed_checkpoints WHERE user_id = $1"
     row = await owner.fetchrow(question, user_id)
-    return None if row is None else Checkpoint(*row)
+    return None if row is None or row["visible_at"] is None else Checkpoint(*row)
 
 
 async def test_a_feed_that_was_read_to_its_end_is_not_walked_again(
@@ -161,7 +163,7 @@ async def test_the_count_goes_no_further_than_asked(acme: Tenant, ids: dict[str,
 async def test_a_feed_that_cannot_be_remembered_is_read_all_the_same(
     acme: Tenant, ids: dict[str, str], owner: asyncpg.Connection
 ) -> None:
-    await owner.execute("REVOKE INSERT ON feed_checkpoints FROM everyskill_app")
+    await owner.execute("REVOKE UPDATE ON feed_checkpoints FROM everyskill_app")
     await publish(acme, "beta", "two")
     assert await feed(acme) == ["beta"]
     assert await kept(owner) is None
@@ -173,11 +175,12 @@ async def test_whoever_is_deleted_and_comes_back_has_no_checkpoint(
     await feed(acme)
     assert await kept(owner) is not None
     await owner.execute("DELETE FROM users WHERE id = 'ann'")
-    assert await kept(owner) is None
+    assert await owner.fetchval("SELECT count(*) FROM feed_checkpoints WHERE user_id = 'ann'") == 0
 
 
+@pytest.mark.parametrize("act", ["record", "visit"])
 async def test_a_view_under_way_while_the_feed_was_read_is_never_missed(
-    acme: Tenant, ids: dict[str, str], owner: asyncpg.Connection, clone: Clone
+    acme: Tenant, ids: dict[str, str], owner: asyncpg.Connection, clone: Clone, act: str
 ) -> None:
     """The view's statement sees version 1, the feed sees version 2 and no view: neither has anything new to tell."""
     late = await publish(acme, "late")
@@ -187,7 +190,10 @@ async def test_a_view_under_way_while_the_feed_was_read_is_never_missed(
     await holder.execute(
         "INSERT INTO user_skill_views (tenant_id, user_id, skill_id) VALUES ('acme', 'ann', $1)", late.skill_id
     )
-    recording = asyncio.create_task(acme.record_skill_view("ann", late.skill_id, 1))
+    looks = {"record": acme.record_skill_view("ann", late.skill_id, 1), "visit": acme.visit_skill("ann", late.skill_id)}
+    recording = asyncio.ensure_future(looks.pop(act))
+    for unused in looks.values():
+        unused.close()
     await until_somebody_waits(owner, clone)
     await publish(acme, "late", "two")
     assert await feed(acme) == []
@@ -209,22 +215,105 @@ async def test_a_feed_that_was_being_read_when_its_checkpoint_was_taken_back_lea
     await acme.record_skill_view("ann", late.skill_id, 1)
     async with acme.writing() as connection:
         await feed_checkpoints.remember(connection, "ann", found)
-    taken_back = await kept(owner)
-    assert taken_back is not None
-    assert taken_back.visible_at is None
+    assert await kept(owner) is None
     assert await feed(acme) == ["late"]
 
 
-async def test_one_tenants_views_under_way_hold_up_nobody_elses_checkpoints(
-    acme: Tenant, globex: Tenant, ids: dict[str, str], owner: asyncpg.Connection, clone: Clone
+async def test_a_checkpoint_is_taken_back_as_often_as_needed(acme: Tenant, ids: dict[str, str]) -> None:
+    late = [await publish(acme, slug) for slug in ("late", "later")]
+    for skill in late:
+        await publish(acme, skill.slug, "two")
+    await acme.record_skill_view("ann", late[0].skill_id, 1)
+    async with acme.reading() as connection:
+        _, found = await whats_new.walk_feed(connection, "ann", limit=10)
+    assert found is not None
+    await acme.record_skill_view("ann", late[1].skill_id, 1)
+    async with acme.writing() as connection:
+        await feed_checkpoints.remember(connection, "ann", found)
+    assert await feed(acme) == ["later", "late"]
+
+
+@pytest.mark.parametrize("act", ["TRUNCATE feed_checkpoints", "DELETE FROM feed_checkpoints"])
+async def test_a_feed_that_was_being_read_when_its_row_was_thrown_away_leaves_none(
+    acme: Tenant, ids: dict[str, str], owner: asyncpg.Connection, act: str
+) -> None:
+    late = await publish(acme, "late")
+    await publish(acme, "late", "two")
+    async with acme.reading() as connection:
+        _, found = await whats_new.walk_feed(connection, "ann", limit=10)
+    assert found is not None
+    await acme.record_skill_view("ann", late.skill_id, 1)
+    await owner.execute(act)
+    async with acme.writing() as connection:
+        await feed_checkpoints.remember(connection, "ann", found)
+    assert await kept(owner) is None
+    assert await feed(acme) == ["late"]
+
+
+async def test_a_publication_under_way_while_the_feed_was_read_is_in_the_next_one(
+    acme: Tenant, ids: dict[str, str], owner: asyncpg.Connection, clone: Clone
+) -> None:
+    async with publishing_held_open(acme, clone, "beta"):
+        assert await feed(acme) == []
+        assert await kept(owner) is not None
+    assert await feed(acme) == ["beta"]
+
+
+async def test_a_clock_that_is_set_back_hides_no_publication(
+    acme: Tenant, ids: dict[str, str], owner: asyncpg.Connection
+) -> None:
+    ahead = "now() + interval '10 minutes'"
+    await owner.execute(f"UPDATE skills SET updated_at = {ahead}, visible_at = {ahead} WHERE slug = 'alpha'")
+    await acme.mark_all_seen("ann", (await acme.get_whats_new_page("ann")).as_of)
+    await feed(acme)
+    assert await kept(owner) is not None
+    for slug in ("beta", "gamma"):
+        await publish(acme, slug, "two")
+    assert {"beta", "gamma"} <= set(await feed(acme))
+
+
+async def test_a_feed_waits_for_nobody_to_remember_where_it_ended(
+    acme: Tenant, ids: dict[str, str], owner: asyncpg.Connection
+) -> None:
+    await publish(acme, "beta", "two")
+    async with owner.transaction():
+        await owner.execute("SELECT FROM feed_checkpoints FOR UPDATE")
+        async with asyncio.timeout(10):
+            assert await feed(acme) == ["beta"]
+    assert await kept(owner) is None
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 5, 100])
+async def test_a_long_feed_is_known_for_its_first_page_whatever_the_limit(
+    acme: Tenant, ids: dict[str, str], queries: list[str], monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr(whats_new, "MOST_WAITING", 3)
+    for slug in SLUGS:
+        await publish(acme, slug, "two")
+    listed = await feed(acme, limit=limit)
+    assert listed == list(reversed(SLUGS))[:limit]
+    queries.clear()
+    assert await feed(acme, limit=limit) == listed
+    assert [query for query in queries if query.startswith("SELECT")] == [short_feeds.FIND_FEEDS.text]
+
+
+@pytest.mark.usefixtures("ids")
+@pytest.mark.parametrize("held", ["bob", "somebody in another tenant"])
+async def test_views_of_others_under_way_hold_up_nobodys_checkpoint(
+    acme: Tenant, globex: Tenant, owner: asyncpg.Connection, clone: Clone, held: str
 ) -> None:
     theirs = await publish(globex)
+    ours = await publish(acme, "late")
+    who, tenant, skill = ("bob", acme, ours) if held == "bob" else ("ann", globex, theirs)
     async with owner.transaction():
         await owner.execute(
-            "INSERT INTO user_skill_views (tenant_id, user_id, skill_id) VALUES ('globex', 'ann', $1)", theirs.skill_id
+            "INSERT INTO user_skill_views (tenant_id, user_id, skill_id) VALUES ($1, $2, $3)",
+            tenant.tenant_id,
+            who,
+            skill.skill_id,
         )
         watcher = await asyncpg.connect(clone.superuser_url)
-        recording = asyncio.create_task(globex.record_skill_view("ann", theirs.skill_id, 1))
+        recording = asyncio.create_task(tenant.record_skill_view(who, skill.skill_id, 1))
         await until_somebody_waits(watcher, clone)
         await feed(acme)
         assert await kept(watcher) is not None

@@ -95,7 +95,7 @@ def reads_whole_tables(plan: list[dict[str, Any]]) -> bool:
 
 async def feed_plan(tenant: Tenant, user_id: str) -> list[dict[str, Any]]:
     async with tenant.reading() as connection:
-        walk, _ = await whats_new.choose_walk(connection, user_id)
+        walk = await whats_new.choose_walk(connection, user_id)
         return await plan_of(connection, walk.first, user_id=user_id, limit=LIMIT)
 
 

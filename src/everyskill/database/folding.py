@@ -22,7 +22,7 @@ from everyskill.model.views import NewUserSkillView, UserSkillView, ViewState
 from everyskill.model.whats_new import WhatsNewItem
 
 # A batch is large enough here to be worth its transaction; more only keeps its callers waiting.
-MOST_ROWS = 128
+MOST_ROWS = 64
 MOST_IDS = 1_000
 MOST_FEEDS = 8
 
@@ -131,7 +131,8 @@ class FoldedCalls:
         async with begin(self._pool, readonly=False) as transaction:
             # One order for all writers, here as within a tenant, so that no two wait for each other in a circle.
             for tenant_id in sorted(views):
-                missing = await record_views(await transaction.enter(tenant_id, recording=True), views[tenant_id])
+                users = (view.user_id for view in views[tenant_id])
+                missing = await record_views(await transaction.enter(tenant_id, recording=users), views[tenant_id])
                 answers[tenant_id] = [missing.get((view.user_id, view.skill_id)) for view in views[tenant_id]]
         return answers
 
@@ -139,7 +140,9 @@ class FoldedCalls:
         answers = {}
         async with begin(self._pool, readonly=False) as transaction:
             for tenant_id in sorted(visits):
-                answers[tenant_id] = await _visit(await transaction.enter(tenant_id, recording=True), visits[tenant_id])
+                users = (user_id for user_id, _ in visits[tenant_id])
+                connection = await transaction.enter(tenant_id, recording=users)
+                answers[tenant_id] = await _visit(connection, visits[tenant_id])
         return answers
 
 

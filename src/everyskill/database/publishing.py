@@ -4,9 +4,10 @@ from datetime import datetime
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Integer, and_, func, insert, select, update
+from sqlalchemy import Integer, Interval, and_, case, func, insert, literal_column, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.orm import aliased
 
 from everyskill.database.scope import TenantConnection, refusing
 from everyskill.database.skills import OF_SLUG, SKILL_FIELDS
@@ -17,6 +18,15 @@ from everyskill.schema import PUBLISHES, Skills, SkillVersions, UserSkillViews
 from everyskill.schema.base import MILLISECONDS
 
 _OF_ID = and_(Skills.tenant_id == TENANT, Skills.id == parameter("skill_id"))
+
+# Later than that of every other skill, also when the clock was set back: feeds begin where they ended.
+_OTHERS = aliased(Skills)
+_LAST = select(func.max(_OTHERS.visible_at)).where(_OTHERS.tenant_id == TENANT).scalar_subquery()
+_MOMENT = parameter("visible_at", MILLISECONDS)
+_VISIBLE_AT = case(
+    (_MOMENT.is_not(None), func.greatest(_MOMENT, _LAST + literal_column("interval '1 millisecond'", Interval))),
+    else_=Skills.visible_at,
+)
 
 # NO KEY UPDATE: views of the skill go on being recorded while it is published.
 LOCK_SKILL = Statement(select(Skills.id).where(OF_SLUG).with_for_update(key_share=True))
@@ -79,7 +89,7 @@ UPDATE_SKILL = Statement(
         published_version=parameter("version", Integer),
         status=parameter("status"),
         updated_at=func.coalesce(parameter("updated_at", MILLISECONDS), Skills.updated_at),
-        visible_at=func.coalesce(parameter("visible_at", MILLISECONDS), Skills.visible_at),
+        visible_at=_VISIBLE_AT,
     )
 )
 SET_STATUS = Statement(
@@ -88,7 +98,7 @@ SET_STATUS = Statement(
     .values(
         status=parameter("status"),
         updated_at=func.coalesce(parameter("updated_at", MILLISECONDS), Skills.updated_at),
-        visible_at=func.coalesce(parameter("visible_at", MILLISECONDS), Skills.visible_at),
+        visible_at=_VISIBLE_AT,
     )
 )
 # The author saw what the author wrote (S9): the row moves along and counts no view.

@@ -1,10 +1,12 @@
 """Opens a tenant's transaction; nothing else may set the tenant."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import asyncpg
+import msgspec
 
 from everyskill.database.pool import AnyConnection, reaching
 from everyskill.database.statements import Statement
@@ -27,8 +29,16 @@ OWN_PLANS = _set(plan_cache_mode="force_custom_plan")
 # The same, walking either the recent updates or the user's rows, whichever is fewer, and never all of both:
 WALKING_PLANS = _set(plan_cache_mode="force_custom_plan", enable_hashjoin="off", enable_mergejoin="off")
 
-# Names, together with the tenant, the advisory lock that is held by who records views.
-RECORDING = "everyskill:recording:"
+# Where nobody may be kept waiting: for a lock no longer than this, in milliseconds.
+HASTY_PLANS = KEPT_PLANS + _set(lock_timeout="50")
+
+
+def recording_key(tenant_id: str, user_id: str) -> int:
+    """The advisory lock that is held, shared, by who records views of a user."""
+    # Both are JSON, so that no two pairs are spelled alike.
+    named = msgspec.json.encode(("everyskill:recording", tenant_id, user_id))
+    return int.from_bytes(blake2b(named, digest_size=8).digest(), signed=True)
+
 
 Isolation: TypeAlias = Literal["READ COMMITTED", "REPEATABLE READ"]
 
@@ -70,17 +80,19 @@ class Transaction:
         self._start = start
         self._plans = plans
 
-    async def enter(self, tenant_id: str, *, recording: bool = False) -> TenantConnection:
+    async def enter(self, tenant_id: str, *, recording: Iterable[str] = ()) -> TenantConnection:
         """Sets the tenant. What an earlier call gave sees nothing from now on: it still names its own in its SQL.
 
-        Who records views says so, here and not later: the lock must be held before their statement's snapshot is taken.
+        Who records views says of which users, here and not later: until the end of the transaction nobody remembers
+        what is new to them, and that must begin before the snapshot of the statement that records.
         """
         start, self._start = self._start, ""
         # BEGIN and the tenant go in one message, which takes no parameters; in hex no id can be anything but an id.
         tenant = f"convert_from(decode('{tenant_id.encode().hex()}', 'hex'), 'UTF8')"
-        lock = f", pg_advisory_xact_lock_shared(hashtextextended('{RECORDING}' || {tenant}, 0))" if recording else ""
+        locks = ",".join(str(key) for key in sorted({recording_key(tenant_id, user_id) for user_id in recording}))
+        hold = f"; SELECT count(pg_advisory_xact_lock_shared(key)) FROM unnest('{{{locks}}}'::bigint[]) AS key"  # noqa: S608 - numbers
         await self._connection.execute(
-            f"{start}SELECT set_config('app.current_tenant_id', {tenant}, true){self._plans}{lock}"
+            f"{start}SELECT set_config('app.current_tenant_id', {tenant}, true){self._plans}{hold if locks else ''}"
         )
         return TenantConnection(self._connection, tenant_id)
 

@@ -46,6 +46,7 @@ def _find_feeds() -> Statement:
         .select_from(_ASKED)
         .join(state, true())
         .outerjoin(first, true())
+        .order_by(_ASKED.c.place, first.c.updated_at.desc(), first.c.id)
     )
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import ForeignKeyConstraint, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from everyskill.schema.base import MILLISECONDS, Base, TextColumn
+from everyskill.schema.base import MILLISECONDS, RANDOM_ID, Base, TextColumn
 
 
 class FeedCheckpoints(Base):
@@ -25,5 +25,5 @@ class FeedCheckpoints(Base):
     visible_at: Mapped[datetime | None] = mapped_column(MILLISECONDS)
     waiting: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
     down_to: Mapped[datetime | None] = mapped_column(MILLISECONDS)
-    # How often it was taken back; who read the feed before that must not bring it again.
-    resets: Mapped[int] = mapped_column(server_default=text("0"))
+    # Another one each time it is taken back: who began to read the feed before that must not bring it again.
+    token: Mapped[TextColumn] = mapped_column(server_default=RANDOM_ID)

@@ -39,8 +39,8 @@ class Skills(Base):
             "id",
             postgresql_where=text("status = 'published'"),
         ),
-        # A feed that knows its way walks this from where it ended the last time.
-        Index("skills_visible_idx", "tenant_id", "visible_at", postgresql_where=text("status = 'published'")),
+        # A feed walks this from where it ended the last time. Of all skills, as the newest may be hidden again.
+        Index("skills_visible_idx", "tenant_id", "visible_at"),
     )
 
     tenant_id: Mapped[TextColumn] = mapped_column(primary_key=True)

@@ -1,4 +1,4 @@
-"""What's New beyond its first page: paging, counting, and marking all as seen."""
+"""What's New: the first items, paging, counting, and marking all as seen."""
 
 from contextlib import suppress
 from datetime import datetime
@@ -7,7 +7,7 @@ import asyncpg
 
 from everyskill.database import feed_checkpoints, short_feeds, visibility, whats_new
 from everyskill.database.feed_checkpoints import Checkpoint
-from everyskill.database.scope import WALKING_PLANS, TenantScope
+from everyskill.database.scope import HASTY_PLANS, WALKING_PLANS, TenantScope
 from everyskill.database.short_feeds import FeedLookup
 from everyskill.errors import EverySkillError, UserNotFound
 from everyskill.model.inputs import MAX_LIMIT, check_id, check_limit, check_moment
@@ -96,5 +96,5 @@ async def _remember(tenant: TenantScope, user_id: str, found: Checkpoint | None)
     if found is None:
         return
     with suppress(EverySkillError, asyncpg.PostgresError):
-        async with tenant.writing() as connection:
+        async with tenant.writing(plans=HASTY_PLANS) as connection:
             await feed_checkpoints.remember(connection, user_id, found)

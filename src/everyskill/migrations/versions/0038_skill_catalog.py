@@ -90,7 +90,7 @@ TABLES = [
     CREATE INDEX skills_recent_updates_idx ON skills (tenant_id, updated_at DESC, id) WHERE status = 'published'
     """,
     """
-    CREATE INDEX skills_visible_idx ON skills (tenant_id, visible_at) WHERE status = 'published'
+    CREATE INDEX skills_visible_idx ON skills (tenant_id, visible_at)
     """,
     """
     CREATE TABLE skill_versions (

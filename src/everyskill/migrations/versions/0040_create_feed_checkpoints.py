@@ -26,7 +26,7 @@ STATEMENTS = [
         visible_at timestamptz(3),
         waiting text[] DEFAULT '{}' NOT NULL,
         down_to timestamptz(3),
-        resets integer DEFAULT 0 NOT NULL,
+        token text DEFAULT gen_random_uuid() NOT NULL,
         CONSTRAINT feed_checkpoints_pkey PRIMARY KEY (tenant_id, user_id),
         CONSTRAINT feed_checkpoints_tenant_id_user_id_fkey FOREIGN KEY (tenant_id, user_id)
             REFERENCES users (tenant_id, id) ON DELETE CASCADE
