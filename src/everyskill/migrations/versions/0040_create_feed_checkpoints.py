@@ -3,8 +3,8 @@
 What it locks and for how long: its foreign key takes a SHARE ROW EXCLUSIVE lock on users for the moment of the new,
     empty table's creation. Writers of users wait that moment; readers do not. If the lock is not had within five
     seconds, the migration gives up and has changed nothing: run it again.
-Does the old program keep working: yes, but it does not take a checkpoint back when it records a view of an older
-    state; so stop the old program before the new one serves.
+Does the old program keep working: one that runs does, but it takes no checkpoint back, so stop it before the new one
+    serves; one that starts refuses the newer database.
 How to undo it: downgrade to 0039_create_user_skill_views drops the table. Nothing is lost with it: all its rows can be
     told from the other tables, and are made anew as people read their feeds.
 """
