@@ -89,10 +89,10 @@ class Transaction:
         start, self._start = self._start, ""
         # BEGIN and the tenant go in one message, which takes no parameters; in hex no id can be anything but an id.
         tenant = f"convert_from(decode('{tenant_id.encode().hex()}', 'hex'), 'UTF8')"
-        locks = ",".join(str(key) for key in sorted({recording_key(tenant_id, user_id) for user_id in recording}))
-        hold = f"; SELECT count(pg_advisory_xact_lock_shared(key)) FROM unnest('{{{locks}}}'::bigint[]) AS key"  # noqa: S608 - numbers
+        keys = sorted({recording_key(tenant_id, user_id) for user_id in recording})
+        held = "".join(f", pg_advisory_xact_lock_shared({key})" for key in keys)
         await self._connection.execute(
-            f"{start}SELECT set_config('app.current_tenant_id', {tenant}, true){self._plans}{hold if locks else ''}"
+            f"{start}SELECT set_config('app.current_tenant_id', {tenant}, true){self._plans}{held}"
         )
         return TenantConnection(self._connection, tenant_id)
 
