@@ -263,6 +263,7 @@ def _names(rows: Rows, call: str) -> list[str]:
 
 
 def _number(value: float | None) -> str:
-    if value is None:
+    # Less than nothing: a process ended meanwhile.
+    if value is None or value < 0:
         return "-"
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ class Stage:
     server: EmbeddedServer
     folder: Path
     scale: Scale
+    # Seconds of CPU by process, those that ended included.
+    used: dict[int, float] = field(default_factory=dict)
 
     @property
     def workload(self) -> Path:
@@ -62,14 +64,13 @@ class Stage:
     def database_cpu(self) -> float:
         """Seconds of CPU that the processes of the server have used."""
         postmaster = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
-        used = 0.0
         for process in [psutil.Process(postmaster), *psutil.Process(postmaster).children(recursive=True)]:
             try:
                 times = process.cpu_times()
             except psutil.NoSuchProcess:
                 continue
-            used += times.user + times.system
-        return used
+            self.used[process.pid] = times.user + times.system
+        return sum(self.used.values())
 
 
 async def prepare(folder: Path, scale: Scale) -> Stage:
