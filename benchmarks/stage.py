@@ -17,7 +17,7 @@ import psutil
 
 from benchmarks import dataset
 from benchmarks.dataset import Scale
-from everyskill.database.embedded import EmbeddedServer
+from everyskill.embedded import EmbeddedServer
 from everyskill.migrations import upgrade
 
 ROOT = Path(__file__).resolve().parent

@@ -1,14 +1,10 @@
 """Real servers: the embedded PostgreSQL in each version the wheel carries, and a fresh clone of a database a test."""
 
 import asyncio
-import contextlib
-import itertools
-import os
 import shutil
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,47 +14,15 @@ import pytest
 from fasteners import InterProcessLock
 from litestar import Litestar
 
-import everyskill
-from everyskill.database.embedded import EmbeddedServer
+from everyskill.database.feed.limits import DEFAULT_LIMITS, FeedLimits
+from everyskill.embedded import EmbeddedServer
 from everyskill.handles import Database, Tenant
-from everyskill.migrations import upgrade
 from everyskill.web.app import create_app
-from tests.callers import SETTINGS, bearer, client_of
-
-VERSIONS = [18, 16]
-TEMPLATE = "everyskill_template"
-
-# Safety against power cuts is not what these tests are about, and it is most of what a commit costs.
-FAST = ["fsync = off", "full_page_writes = off", "max_connections = 300"]
-
-_numbers = itertools.count()
+from tests.support.databases import POSTGRES_VERSIONS, Clone, add_tenant, cloned, make_template, open_database
+from tests.support.http_clients import SETTINGS, bearer, client_of
 
 # A shell that runs the tests in the background has SIGINT ignored, and every program under test would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@dataclass(frozen=True)
-class Clone:
-    """A database of a test's own, and the logins to it."""
-
-    name: str
-    server: EmbeddedServer
-    version: int
-
-    @property
-    def service_url(self) -> str:
-        return self._at(self.server.service_url)
-
-    @property
-    def owner_url(self) -> str:
-        return self._at(self.server.owner_url)
-
-    @property
-    def superuser_url(self) -> str:
-        return self._at(self.server.superuser_url)
-
-    def _at(self, url: str) -> str:
-        return url.replace("/everyskill?", f"/{self.name}?")
 
 
 @pytest.fixture(scope="session")
@@ -73,49 +37,21 @@ def servers_folder(testrun_uid: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="session", params=VERSIONS, ids=lambda version: f"pg{version}")
+@pytest.fixture(scope="session", params=POSTGRES_VERSIONS, ids=lambda version: f"pg{version}")
 def server(request: pytest.FixtureRequest, servers_folder: Path) -> Iterator[EmbeddedServer]:
     """One server a version, shared by all workers; the last one to leave stops it."""
     with InterProcessLock(servers_folder / f"pg{request.param}.lock"):
         server = EmbeddedServer.start(servers_folder / f"pg{request.param}", postgres_version=request.param)
-        asyncio.run(_prepare(server))
+        asyncio.run(make_template(server))
     yield server
     server.stop()
-
-
-async def _prepare(server: EmbeddedServer) -> None:
-    admin = await asyncpg.connect(server.superuser_url)
-    try:
-        if await admin.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", TEMPLATE):
-            return
-        for setting in FAST:
-            await admin.execute(f"ALTER SYSTEM SET {setting}")
-        await admin.execute("SELECT pg_reload_conf()")
-        await admin.execute(f"CREATE DATABASE {TEMPLATE}_making OWNER everyskill_owner")
-        await upgrade(server.owner_url.replace("/everyskill?", f"/{TEMPLATE}_making?"))
-        await admin.execute(f"ALTER DATABASE {TEMPLATE}_making RENAME TO {TEMPLATE}")
-    finally:
-        await admin.close()
 
 
 @pytest.fixture
 def newest_server(request: pytest.FixtureRequest) -> None:
     """What speaks to no server itself is tested on one version."""
-    if request.node.callspec.params["server"] != VERSIONS[0]:
+    if request.node.callspec.params["server"] != POSTGRES_VERSIONS[0]:
         pytest.skip("tested on the newest server")
-
-
-@contextlib.asynccontextmanager
-async def cloned(server: EmbeddedServer, template: str = TEMPLATE) -> AsyncIterator[Clone]:
-    """A copy of the migrated database, dropped at the end."""
-    name = f"test_{os.getpid()}_{next(_numbers)}"
-    admin = await asyncpg.connect(server.superuser_url)
-    try:
-        await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER everyskill_owner")
-        yield Clone(name, server, admin.get_server_version().major)
-    finally:
-        await admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        await admin.close()
 
 
 @pytest.fixture
@@ -141,9 +77,15 @@ async def owner(clone: Clone) -> AsyncIterator[asyncpg.Connection]:
 
 
 @pytest.fixture
-async def database(clone: Clone) -> AsyncIterator[Database]:
+def feed_limits() -> FeedLimits:
+    """How much of a feed is looked up and known beforehand; tests of small catalogs take smaller limits."""
+    return DEFAULT_LIMITS
+
+
+@pytest.fixture
+async def database(clone: Clone, feed_limits: FeedLimits) -> AsyncIterator[Database]:
     """The database as an application opens it: as the unprivileged login."""
-    async with everyskill.connect(clone.service_url) as database:
+    async with open_database(clone.service_url, feed_limits) as database:
         yield database
 
 
@@ -165,22 +107,13 @@ def queries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 async def acme(database: Database) -> Tenant:
     """A tenant with two users, ann and bob."""
-    return await settle(database, "acme")
+    return await add_tenant(database, "acme")
 
 
 @pytest.fixture
 async def globex(database: Database) -> Tenant:
     """The tenant next door, with users of the same ids."""
-    return await settle(database, "globex")
-
-
-async def settle(database: Database, tenant_id: str) -> Tenant:
-    """Adds a tenant with its users ann and bob."""
-    tenant = database.tenant(tenant_id)
-    await tenant.create(tenant_id.title())
-    for user_id in ("ann", "bob"):
-        await tenant.add_user(user_id)
-    return tenant
+    return await add_tenant(database, "globex")
 
 
 @pytest.fixture

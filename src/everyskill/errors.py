@@ -115,6 +115,27 @@ class InvalidSetting(InvalidInput):
     sentence = "{name}: {reason}."
 
 
+@dataclass(eq=False)
+class InvalidArgument(InvalidInput):
+    """An argument of another type than the call takes."""
+
+    name: str
+    wanted: str
+    given: str
+    code = "invalid_argument"
+    sentence = "{name} must be {wanted}, not {given}."
+
+
+@dataclass(eq=False)
+class MissingExtra(EverySkillError):
+    """A library that an extra of this package installs is not there."""
+
+    extra: str
+    module: str
+    code = "missing_extra"
+    sentence = "{module} is not installed. It comes with: pip install 'everyskill[{extra}]'"
+
+
 class NotFound(EverySkillError):
     """What was named is not here. What belongs to another tenant is answered in the same words (S15)."""
 

@@ -4,19 +4,30 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import asyncpg
 
 from everyskill import services
-from everyskill.database import directory
-from everyskill.database.embedded import EmbeddedServer, directory_of, is_embedded
-from everyskill.database.folding import FoldedCalls
-from everyskill.database.pool import check_revision, check_serving, connect_once, open_pool, reaching
-from everyskill.database.scope import TenantScope
+from everyskill.database.batched_calls import BatchedCalls
+from everyskill.database.connections import (
+    check_revision,
+    check_serving,
+    connect_once,
+    open_pool,
+    read_revision,
+    translate_driver_errors,
+)
+from everyskill.database.feed.limits import DEFAULT_LIMITS, FeedLimits
+from everyskill.database.people import tenant_list
 from everyskill.errors import DatabaseNotMigrated, DatabaseUnreachable, InvalidSetting
+from everyskill.extras import extra
 from everyskill.model.tenants import TenantInfo
+from everyskill.services.tenant_scope import TenantScope
 from everyskill.settings import Settings
+
+if TYPE_CHECKING:
+    from everyskill.embedded import EmbeddedServer
 
 EMBEDDED_URL = "embedded:"
 
@@ -46,10 +57,9 @@ class Tenant(TenantScope):
     archive_skill = services.archive_skill
     restore_skill = services.restore_skill
     get_skill = services.get_skill
+    get_skill_page = services.get_skill_page
     list_skills = services.list_skills
     list_categories = services.list_categories
-    read_skill = services.read_skill
-    read_skill_for_user = services.read_skill_for_user
     list_versions = services.list_versions
     compare_versions = services.compare_versions
     add_feedback = services.add_feedback
@@ -66,13 +76,14 @@ class Tenant(TenantScope):
 class Database:
     """A database of many tenants, open between `async with` and its end."""
 
-    def __init__(self, url: str, *, pool_size: int, queue_size: int) -> None:
+    def __init__(self, url: str, *, pool_size: int, queue_size: int, feed_limits: FeedLimits = DEFAULT_LIMITS) -> None:
         self.url = url
         self._pool_size = pool_size
         self._queue_size = queue_size
+        self._feed_limits = feed_limits
         self._open = AsyncExitStack()
         self._pool: asyncpg.Pool | None = None
-        self._folded: FoldedCalls
+        self._batched: BatchedCalls
 
     async def __aenter__(self) -> Self:
         if self._pool is not None:
@@ -81,8 +92,8 @@ class Database:
             url = await opening.enter_async_context(service_url(self.url))
             self._pool = await open_pool(url, size=self._pool_size)
             opening.push_async_callback(self._pool.close)
-            self._folded = FoldedCalls(self._pool, queue_size=self._queue_size)
-            opening.push_async_callback(self._folded.close)
+            self._batched = BatchedCalls(self._pool, queue_size=self._queue_size, feed_limits=self._feed_limits)
+            opening.push_async_callback(self._batched.close)
             self._open = opening.pop_all()
         return self
 
@@ -94,11 +105,11 @@ class Database:
 
     def tenant(self, tenant_id: str) -> Tenant:
         """The handle of a tenant. Asks the database nothing. Raises InvalidIdentifier."""
-        return Tenant(self._opened(), self._folded, tenant_id)
+        return Tenant(self._opened(), self._batched, self._feed_limits, tenant_id)
 
     async def check(self) -> None:
         """Raises the DatabaseNotReady that says why tenants cannot be served just now, if there is a reason."""
-        with reaching():
+        with translate_driver_errors():
             async with self._opened().acquire() as connection:
                 await check_serving(connection)
 
@@ -127,7 +138,7 @@ def connect(url: str | None = None) -> Database:
 async def service_url(url: str | None = None) -> AsyncIterator[str]:
     """Where the application connects; starts and migrates the embedded server where asked. None as for connect."""
     chosen = _known(url or Settings.from_environment().database_url or EMBEDDED_URL)
-    if not is_embedded(chosen):
+    if not _is_embedded(chosen):
         yield chosen
         return
     async with _embedded(chosen) as server:
@@ -143,7 +154,7 @@ async def owner_url(url: str | None = None) -> AsyncIterator[str]:
     """
     settings = Settings.from_environment()
     chosen = _known(url or settings.owner_url or settings.database_url or EMBEDDED_URL)
-    if is_embedded(chosen):
+    if _is_embedded(chosen):
         async with _embedded(chosen) as server:
             yield server.owner_url
     else:
@@ -156,17 +167,21 @@ async def list_tenants(url: str | None = None) -> list[TenantInfo]:
     Raises MissingPrivilege for any other login.
     """
     async with owner_url(url) as chosen:
-        return await directory.list_tenants(chosen)
+        return await tenant_list.list_tenants(chosen)
 
 
 def _known(url: str) -> str:
-    if not is_embedded(url) and not url.startswith(("postgresql://", "postgres://")):
+    if not isinstance(url, str) or not url.startswith(("postgresql://", "postgres://", EMBEDDED_URL)):
         raise InvalidSetting("database URL", "must begin with postgresql:// or embedded:")
     return url
 
 
+def _is_embedded(url: str) -> bool:
+    return url.startswith(EMBEDDED_URL)
+
+
 @asynccontextmanager
-async def _embedded(url: str) -> AsyncIterator[EmbeddedServer]:
+async def _embedded(url: str) -> "AsyncIterator[EmbeddedServer]":
     server = await _start(url)
     try:
         yield server
@@ -174,8 +189,10 @@ async def _embedded(url: str) -> AsyncIterator[EmbeddedServer]:
         await asyncio.to_thread(server.stop)
 
 
-async def _start(url: str) -> EmbeddedServer:
-    starting = asyncio.ensure_future(asyncio.to_thread(EmbeddedServer.start, directory_of(url)))
+async def _start(url: str) -> "EmbeddedServer":
+    with extra("embedded"):
+        from everyskill.embedded import EmbeddedServer, data_folder  # noqa: PLC0415 - an extra
+    starting = asyncio.ensure_future(asyncio.to_thread(EmbeddedServer.start, data_folder(url)))
     try:
         return await asyncio.shield(starting)
     except asyncio.CancelledError:
@@ -187,7 +204,7 @@ async def _start(url: str) -> EmbeddedServer:
 async def _migrate(url: str) -> None:
     connection = await connect_once(url)
     try:
-        check_revision(await directory.find_revision(connection))
+        check_revision(await read_revision(connection))
     except DatabaseNotMigrated:
         # Alembic takes half a second to import, and nearly every start finds nothing to do.
         from everyskill.migrations import upgrade  # noqa: PLC0415

@@ -28,7 +28,7 @@ async def serve(
     Who may come in is said by EVERYSKILL_JWT_SECRET or EVERYSKILL_JWKS_URL, with EVERYSKILL_JWT_ISSUER and
     EVERYSKILL_JWT_AUDIENCE. Logs go to stderr, a JSON object a line.
     """
-    from everyskill.web.logs import configure_logs
+    from everyskill.web.middleware.logs import configure_logs
     from everyskill.web.server import serve as serve_app
     from everyskill.web.settings import WebSettings
 

@@ -17,7 +17,7 @@ from everyskill.wording import ago, count
 
 if TYPE_CHECKING:
     from everyskill.handles import Tenant
-    from everyskill.model import SkillDetail, SkillListItem, SkillVersion
+    from everyskill.model import SkillDetail, SkillListItem, VersionSummary
 
 UPDATED = "Updated"
 _PAGE = 100
@@ -87,11 +87,14 @@ async def show(
     """
     async with open_tenant(tenant, database_url) as house:
         detail = await house.get_skill(slug, include_hidden=True)
+        versions = await house.list_versions(slug, include_hidden=True)
     if content and not as_json:
-        published = _published(detail)
-        write(published.content if published else "")
+        write(detail.published.content if detail.published else "")
     else:
-        Output(as_json=as_json).answer(detail, _detail_lines(detail))
+        Output(as_json=as_json).answer(
+            {"skill": detail.skill, "published": detail.published, "versions": versions},
+            _detail_lines(detail, versions),
+        )
 
 
 @group.command()
@@ -156,8 +159,8 @@ def _badge(item: "SkillListItem", *, is_new: bool) -> Line:
     return styled("New", "green") if is_new else ""
 
 
-def _detail_lines(detail: "SkillDetail") -> Iterator[Line]:
-    skill, published = detail.skill, _published(detail)
+def _detail_lines(detail: "SkillDetail", versions: "list[VersionSummary]") -> Iterator[Line]:
+    skill, published = detail.skill, detail.published
     yield heading(skill, skill.status, f"changed {ago(skill.updated_at)}")
     yield skill.description
     if published is None:
@@ -165,13 +168,8 @@ def _detail_lines(detail: "SkillDetail") -> Iterator[Line]:
     yield ""
     yield from table(("FILE", "BYTES"), *((file.path, f"{file.size:,}") for file in published.files))
     yield ""
-    shown = detail.versions[:_SHOWN_VERSIONS]
+    shown = versions[:_SHOWN_VERSIONS]
     rows = ((f"v{version.version}", ago(version.created_at), version.created_by or "") for version in shown)
     yield from table(("VERSION", "PUBLISHED", "BY"), *rows)
-    if len(detail.versions) > len(shown):
-        yield f"and {count(len(detail.versions) - len(shown), 'older version')}"
-
-
-def _published(detail: "SkillDetail") -> "SkillVersion | None":
-    """None for a draft, which has no version yet."""
-    return next((version for version in detail.versions if version.id == detail.skill.published_version_id), None)
+    if len(versions) > len(shown):
+        yield f"and {count(len(versions) - len(shown), 'older version')}"

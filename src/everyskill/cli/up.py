@@ -116,7 +116,7 @@ async def up(
 async def _serve(database: "Database", tenant: str, port: int, output: Output) -> None:
     import logging
 
-    from everyskill.web.logs import configure_logs
+    from everyskill.web.middleware.logs import configure_logs
     from everyskill.web.server import serve
     from everyskill.web.settings import WebSettings
 

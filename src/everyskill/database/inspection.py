@@ -7,8 +7,7 @@ from uuid import uuid4
 import asyncpg
 from msgspec import Struct
 
-from everyskill.database.directory import find_revision
-from everyskill.database.pool import check_revision, check_serving, connect_once
+from everyskill.database.connections import check_revision, check_serving, connect_once, read_revision
 from everyskill.errors import DatabaseNotReady
 from everyskill.schema.policies import APP_ROLE, GRANTS, OPERATOR_ROLE, POLICIES, TENANT_COLUMNS, Grant, Policy
 
@@ -65,7 +64,7 @@ async def find_grants(connection: asyncpg.Connection) -> set[Grant]:
 
 async def _revision(connection: asyncpg.Connection) -> Finding:
     try:
-        found = await find_revision(connection)
+        found = await read_revision(connection)
         check_revision(found)
     except (DatabaseNotReady, asyncpg.InsufficientPrivilegeError) as error:
         return Finding("schema revision", False, str(error))

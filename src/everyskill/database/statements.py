@@ -1,54 +1,74 @@
-"""Compiles SQLAlchemy Core statements once, into the text and the order of arguments that asyncpg takes."""
+"""SQL text with named parameters: every statement names the tenant, and says how it is planned."""
 
-from collections.abc import Mapping
-from typing import Any
+import re
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, TypeVar
 
-from sqlalchemy import Dialect, Text, bindparam, literal_column
-from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
-from sqlalchemy.sql import ClauseElement, Select
-from sqlalchemy.sql.selectable import LateralFromClause
-from sqlalchemy.types import TypeEngine
+import msgspec
+from asyncpg import Record
+from msgspec import Struct
 
-_DIALECT: Dialect = PGDialect_asyncpg()  # type: ignore[no-untyped-call]
+Value = TypeVar("Value", bound=Struct)
+
+# ":name", and not the "::" of a cast.
+_PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)")
+_TO_JSON = msgspec.json.Encoder()
+
+
+def _settings(**settings: str) -> str:
+    return "".join(f", set_config('{name}', '{value}', true)" for name, value in settings.items())
+
+
+# One plan for all values, and every row by its index, where a statement looks a few rows up by their keys: whatever
+# the statistics say of a catalog that was just filled.
+GENERIC_PLAN = _settings(plan_cache_mode="force_generic_plan", enable_seqscan="off", enable_bitmapscan="off")
+# A plan for each call, where users or filters differ by orders of magnitude in how many rows they match.
+CUSTOM_PLAN = _settings(plan_cache_mode="force_custom_plan")
+# The same, with nested loops only: walks either the recent updates or the user's rows, and never all of both.
+CUSTOM_NESTED_LOOP_PLAN = CUSTOM_PLAN + _settings(enable_hashjoin="off", enable_mergejoin="off")
 
 
 class Statement:
-    """A compiled statement. Every one names the tenant: `tenant_id` is bound by the scope, the rest by the caller."""
+    """One SQL statement with parameters such as `:user_id`, as psql takes it too.
 
-    __slots__ = ("constants", "names", "text")
+    `sql` is the text as it was written, `text` the same with the places $1, $2 … that asyncpg takes, and `settings` the
+    planner's settings and the lock timeout that its transaction begins with. `:tenant_id` is bound by the transaction,
+    everything else by the caller.
+    """
 
-    def __init__(self, clause: ClauseElement) -> None:
-        compiled = clause.compile(dialect=_DIALECT)
-        self.text = str(compiled)
-        self.names: tuple[str, ...] = tuple(getattr(compiled, "positiontup", None) or ())
-        # SQLAlchemy also makes a place of each constant in an expression.
-        self.constants = {name: value for name, value in compiled.params.items() if value is not None}
-        if "tenant_id" not in self.names:
-            raise AssertionError(f"no tenant in: {self.text}")
+    __slots__ = ("parameters", "settings", "sql", "text")
+
+    def __init__(self, sql: str, *, plan: str = GENERIC_PLAN, lock_timeout: str | None = None) -> None:
+        self.sql = sql.strip()
+        self.parameters = tuple(dict.fromkeys(_PARAMETER.findall(sql)))
+        if "tenant_id" not in self.parameters:
+            raise AssertionError(f"no :tenant_id in: {sql}")
+        places = {name: f"${place}" for place, name in enumerate(self.parameters, start=1)}
+        self.text = _PARAMETER.sub(lambda found: places[found[1]], self.sql)
+        self.settings = plan if lock_timeout is None else plan + _settings(lock_timeout=lock_timeout)
 
     def arguments(self, values: Mapping[str, Any]) -> list[Any]:
-        """The values in the order of the statement's places."""
-        return [values[name] if name in values else self.constants[name] for name in self.names]
+        """The values in the order of the places in `text`."""
+        return [values[name] for name in self.parameters]
 
 
-def parameter(name: str, type_: TypeEngine[Any] | type[TypeEngine[Any]] = Text) -> Any:
-    """A place for a value. The type is spelled out, since PostgreSQL cannot guess it everywhere."""
-    return bindparam(name, type_=type_)
+def to_json(value: object) -> str:
+    """A value as a parameter of type json or jsonb takes it."""
+    return _TO_JSON.encode(value).decode()
 
 
-def parameters(name: str, type_: TypeEngine[Any] | type[TypeEngine[Any]] = Text) -> Any:
-    """A place for a list of values: one statement serves any number of them."""
-    return bindparam(name, type_=ARRAY(type_))
+def row_reader(kind: type[Value]) -> Callable[[Record], Value]:
+    """A function that makes a `kind` of the columns that are named like its fields; it converts no types."""
+    fields = itemgetter(*kind.__struct_fields__)
+    return lambda row: kind(*fields(row))
 
 
-def look_up(rows: Select[*tuple[Any, ...]], name: str) -> LateralFromClause:
-    """Rows to be joined that are looked up by what stands before them in the FROM clause.
-
-    OFFSET 0 keeps PostgreSQL from turning it round: from looking the few that are asked for up in many rows. What the
-    rows must be besides is said outside: a condition that a partial index has as well may tempt it away from the key.
-    """
-    return rows.offset(literal_column("0")).lateral(name)
+def read_rows(rows: Sequence[Record], kind: type[Value]) -> list[Value]:
+    """Rows whose columns are named like the fields of `kind`, as values of that kind, enumerations included."""
+    return [msgspec.convert(dict(row), kind) for row in rows]
 
 
-TENANT = parameter("tenant_id")
+def read_row(row: Record | None, kind: type[Value]) -> Value | None:
+    """One such row; None where there is none."""
+    return None if row is None else msgspec.convert(dict(row), kind)

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from everyskill.database.pool import connect_once
+from everyskill.database.connections import connect_once
 from everyskill.errors import DatabaseTooNew, EverySkillError, MigrationBlocked, MigrationFailed, MissingPrivilege
 from everyskill.schema.revisions import HEAD, REVISIONS
 

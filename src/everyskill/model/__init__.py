@@ -1,9 +1,9 @@
 """Values and rules: frozen structs and pure functions. Imports nothing of ours but errors."""
 
-from everyskill.model.changes import ChangeItem, SkillState, VersionFacts, Visit, detect_changes, is_updated
+from everyskill.model.changes import ChangeItem, VersionFacts, Visit, detect_changes, is_updated
 from everyskill.model.diffs import FileDiff, diff_versions
 from everyskill.model.feedback import FeedbackStatus, FeedbackType, Sentiment, SkillFeedback
-from everyskill.model.readings import SkillReading
+from everyskill.model.skill_pages import SkillPageContent
 from everyskill.model.skills import (
     Outcome,
     Publication,
@@ -12,14 +12,13 @@ from everyskill.model.skills import (
     SkillFile,
     SkillFolder,
     SkillListItem,
-    SkillPage,
+    SkillListPage,
     SkillStatus,
-    SkillText,
     SkillVersion,
     VersionSummary,
 )
 from everyskill.model.tenants import Role, TenantInfo, User
-from everyskill.model.views import LastLook, NewUserSkillView, UserSkillView, ViewState
+from everyskill.model.views import NewUserSkillView, PreviousView, UserSkillView, ViewState
 from everyskill.model.whats_new import WhatsNewItem, WhatsNewPage
 
 __all__ = [
@@ -27,9 +26,9 @@ __all__ = [
     "FeedbackStatus",
     "FeedbackType",
     "FileDiff",
-    "LastLook",
     "NewUserSkillView",
     "Outcome",
+    "PreviousView",
     "Publication",
     "Role",
     "Sentiment",
@@ -39,11 +38,9 @@ __all__ = [
     "SkillFile",
     "SkillFolder",
     "SkillListItem",
-    "SkillPage",
-    "SkillReading",
-    "SkillState",
+    "SkillListPage",
+    "SkillPageContent",
     "SkillStatus",
-    "SkillText",
     "SkillVersion",
     "TenantInfo",
     "User",

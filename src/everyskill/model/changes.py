@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
-from everyskill.model.skills import SKILL_FILE_NAME, SkillFile, SkillStatus
-from everyskill.model.views import AnyLook, UserSkillView
+from everyskill.model.diffs import compare_files
+from everyskill.model.skills import SkillFile, SkillStatus, SkillVersion
+from everyskill.model.views import AnyView, UserSkillView
 
 ChangeType = Literal["version_bump", "description_updated", "files_changed", "new_feedback"]
 
@@ -23,24 +24,33 @@ class ChangeItem(Struct, frozen=True):
 
 
 class VersionFacts(Struct, frozen=True):
-    """The parts of a version that a change summary compares."""
+    """The parts of a version that a change summary compares. A whole SkillVersion will do as well."""
 
     description: str
     files: tuple[SkillFile, ...]
 
 
-class SkillState(Struct, frozen=True):
-    """A skill as it stands, and the version the reader saw last, if it is known."""
+AnyVersion: TypeAlias = VersionFacts | SkillVersion
 
-    status: SkillStatus
-    updated_at: datetime
-    published_version: int | None
-    published: VersionFacts | None
-    seen: VersionFacts | None = None
+
+class SkillFacts(Protocol):
+    """What rule S1 asks of a skill; a Skill has it."""
+
+    @property
+    def status(self) -> SkillStatus:
+        """Only a published skill is ever updated."""
+
+    @property
+    def updated_at(self) -> datetime:
+        """When its newest change became visible."""
+
+    @property
+    def published_version(self) -> int | None:
+        """The number of its published version."""
 
 
 class Visit(Struct, frozen=True):
-    """A visit to a skill's page: the view before it, and what had changed since then.
+    """A visit to a skill: the view before it, and what had changed since then.
 
     `version` is the version that was shown, and `viewed_at` the moment of the database's clock at which it was.
     """
@@ -51,8 +61,8 @@ class Visit(Struct, frozen=True):
     viewed_at: datetime
 
 
-def is_updated(previous: AnyLook | None, skill: SkillState) -> bool:
-    """Rule S1 for values at hand; `schema.updated.is_updated` is the same rule in SQL."""
+def is_updated(previous: AnyView | None, skill: SkillFacts) -> bool:
+    """Rule S1 for values at hand; `IS_UPDATED` in database/rules.py is the same rule in SQL."""
     if previous is None or skill.status is not SkillStatus.PUBLISHED:
         return False
     return _is_newer(skill.published_version, previous.last_viewed_version) or (
@@ -60,17 +70,25 @@ def is_updated(previous: AnyLook | None, skill: SkillState) -> bool:
     )
 
 
-def detect_changes(previous: AnyLook | None, skill: SkillState, feedback_count: int) -> list[ChangeItem]:
+def detect_changes(
+    previous: AnyView | None,
+    skill: SkillFacts,
+    feedback_count: int,
+    *,
+    seen: AnyVersion | None = None,
+    published: AnyVersion | None = None,
+) -> list[ChangeItem]:
     """What is new about `skill` for someone whose last view is `previous`; nothing on a first visit.
 
-    `feedback_count` counts the feedback items since that view.
+    `feedback_count` counts the feedback items since that view. `seen` and `published` are the version of that view and
+    the one published now; where either is not known, nothing is said of description and files.
     """
     if previous is None:
         return []
     changes: list[ChangeItem] = []
     if is_updated(previous, skill):
         changes.append(_version_bump(previous.last_viewed_version, skill.published_version))
-        changes.extend(_compare(skill.seen, skill.published))
+        changes.extend(_compare(seen, published))
     if feedback_count > 0:
         items = "item" if feedback_count == 1 else "items"
         changes.append(ChangeItem("new_feedback", f"{feedback_count} new feedback {items}"))
@@ -88,23 +106,13 @@ def _version_bump(seen: int | None, published: int | None) -> ChangeItem:
     return ChangeItem("version_bump", "New version published", detail)
 
 
-def _compare(seen: VersionFacts | None, published: VersionFacts | None) -> Iterable[ChangeItem]:
+def _compare(seen: AnyVersion | None, published: AnyVersion | None) -> Iterable[ChangeItem]:
     if seen is None or published is None:
         return
     if seen.description != published.description:
         yield ChangeItem("description_updated", "Description updated", published.description)
-    if differences := _file_differences(seen.files, published.files):
-        yield ChangeItem("files_changed", "Files changed", _sentence(differences))
-
-
-def _file_differences(old: Iterable[SkillFile], new: Iterable[SkillFile]) -> list[str]:
-    before = {file.path: file.hash for file in old if file.path != SKILL_FILE_NAME}
-    after = {file.path: file.hash for file in new if file.path != SKILL_FILE_NAME}
-    return [
-        f"{path} {'added' if path not in before else 'removed' if path not in after else 'changed'}"
-        for path in sorted(before.keys() | after.keys())
-        if before.get(path) != after.get(path)
-    ]
+    if files := compare_files(seen.files, published.files):
+        yield ChangeItem("files_changed", "Files changed", _sentence([f"{file.path} {file.status}" for file in files]))
 
 
 def _sentence(differences: list[str]) -> str:

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from everyskill.errors import (
+    InvalidArgument,
     InvalidIdentifier,
     InvalidLimit,
     InvalidText,
@@ -19,6 +21,15 @@ MAX_VERSION = 2**31 - 1
 MAX_NAME_LENGTH = 200
 MAX_DESCRIPTION_LENGTH = 4_000
 MAX_COMMENT_LENGTH = 10_000
+
+Kind = TypeVar("Kind")
+
+
+def check_type(name: str, value: object, wanted: type[Kind]) -> Kind:
+    """Returns a value of the wanted type. Raises InvalidArgument for any other."""
+    if not isinstance(value, wanted):
+        raise InvalidArgument(name, f"an everyskill.{wanted.__name__}", f"a {type(value).__name__}")
+    return value
 
 
 def check_id(field: str, value: str) -> str:

@@ -131,8 +131,8 @@ class SkillListItem(Struct, frozen=True):
     is_updated: bool
 
 
-class SkillPage(Struct, frozen=True):
-    """A page of a list. `next_cursor` is None on the last one."""
+class SkillListPage(Struct, frozen=True):
+    """A page of a list of skills. `next_cursor` is None on the last one."""
 
     items: list[SkillListItem]
     next_cursor: str | None
@@ -165,18 +165,11 @@ class VersionSummary(Struct, frozen=True):
     created_at: datetime
 
 
-class SkillText(Struct, frozen=True):
-    """A skill and what it says now. `published` is None where it has no version yet."""
+class SkillDetail(Struct, frozen=True):
+    """A skill with its published version, text included. `published` is None where it has no version yet."""
 
     skill: Skill
     published: SkillVersion | None
-
-
-class SkillDetail(Struct, frozen=True):
-    """A skill with all its versions, newest first."""
-
-    skill: Skill
-    versions: list[SkillVersion]
 
 
 class Outcome(StrEnum):

@@ -22,9 +22,9 @@ class UserSkillView(Struct, frozen=True):
     view_count: int
 
 
-# Lists of skills show many of these at once, and none of them can be part of a circle.
+# Lists of skills show many of these at once, and none of them can be part of a reference cycle.
 class ViewState(Struct, frozen=True, gc=False):
-    """A view of yours, and whether the skill was updated since."""
+    """A user's view of a skill, and whether the skill was updated since (S1)."""
 
     skill_id: str
     last_viewed_at: datetime
@@ -33,20 +33,20 @@ class ViewState(Struct, frozen=True, gc=False):
     is_updated: bool
 
 
-class LastLook(Struct, frozen=True):
-    """When somebody last looked, and at which version, where that is known. The time is aware."""
+class PreviousView(Struct, frozen=True):
+    """When a user saw a skill, and in which version, where that is known. The time is aware."""
 
     last_viewed_at: datetime
     last_viewed_version: int | None
 
 
-class LookBefore(LastLook, frozen=True):
-    """The last look before a visit, and the moment at which that visit was recorded. Both times are aware."""
+class ViewBeforeVisit(PreviousView, frozen=True):
+    """The last view before a visit, and the moment at which that visit was recorded. Both times are aware."""
 
     visited_at: datetime
 
 
-AnyLook: TypeAlias = UserSkillView | LastLook
+AnyView: TypeAlias = UserSkillView | PreviousView
 
 
 class NewUserSkillView(Struct, frozen=True, kw_only=True):
@@ -64,20 +64,20 @@ class NewUserSkillView(Struct, frozen=True, kw_only=True):
 ViewKey: TypeAlias = tuple[str, str]
 
 
-def fold_views(views: Iterable[NewUserSkillView]) -> dict[ViewKey, NewUserSkillView]:
+def combine_views(views: Iterable[NewUserSkillView]) -> dict[ViewKey, NewUserSkillView]:
     """For each user id and skill id one view that is worth all of theirs: counts added, greatest time and version (S4).
 
     They are all of one tenant.
     """
-    folded: dict[ViewKey, NewUserSkillView] = {}
+    combined: dict[ViewKey, NewUserSkillView] = {}
     for view in views:
         key = (view.user_id, view.skill_id)
-        other = folded.get(key)
-        folded[key] = view if other is None else _fold_two(other, view)
-    return folded
+        other = combined.get(key)
+        combined[key] = view if other is None else _combine_two(other, view)
+    return combined
 
 
-def _fold_two(one: NewUserSkillView, two: NewUserSkillView) -> NewUserSkillView:
+def _combine_two(one: NewUserSkillView, two: NewUserSkillView) -> NewUserSkillView:
     return NewUserSkillView(
         tenant_id=one.tenant_id,
         user_id=one.user_id,

@@ -6,16 +6,10 @@ from everyskill.schema.skill_feedback import SkillFeedbackItems
 from everyskill.schema.skill_versions import SkillVersions
 from everyskill.schema.skills import Skills
 from everyskill.schema.tenants import Tenants
-from everyskill.schema.updated import IN_WINDOW, IS_PUBLISHED, IS_UPDATED, PUBLISHES, VIEWS, is_published, is_updated
 from everyskill.schema.user_skill_views import UserSkillViews
 from everyskill.schema.users import Users
 
 __all__ = [
-    "IN_WINDOW",
-    "IS_PUBLISHED",
-    "IS_UPDATED",
-    "PUBLISHES",
-    "VIEWS",
     "Base",
     "FeedCheckpoints",
     "SkillFeedbackItems",
@@ -24,6 +18,4 @@ __all__ = [
     "Tenants",
     "UserSkillViews",
     "Users",
-    "is_published",
-    "is_updated",
 ]

@@ -7,8 +7,8 @@ from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 # PostgreSQL rounds to the millisecond when it stores; rounding keeps the order, so two stored moments compare safely.
-MILLISECONDS = TIMESTAMP(timezone=True, precision=3)
-MOMENT = TIMESTAMP(timezone=True)
+TIMESTAMP_MS = TIMESTAMP(timezone=True, precision=3)
+TIMESTAMPTZ = TIMESTAMP(timezone=True)
 
 NOW = text("now()")
 RANDOM_ID = text("gen_random_uuid()")
@@ -18,7 +18,7 @@ TextColumn = Annotated[str, mapped_column(Text)]
 
 
 class Base(DeclarativeBase):
-    """The one description of the schema: Alembic compares with it, statements are built from it."""
+    """The description of the schema: Alembic compares the migrations with it, and programs join against it."""
 
     metadata = MetaData(
         naming_convention={

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from everyskill.schema.base import MILLISECONDS, NOW, Base, GeneratedId, TextColumn
+from everyskill.schema.base import NOW, TIMESTAMP_MS, Base, GeneratedId, TextColumn
 
 
 class SkillFeedbackItems(Base):
@@ -37,4 +37,4 @@ class SkillFeedbackItems(Base):
     sentiment: Mapped[TextColumn | None]
     comment: Mapped[TextColumn | None]
     status: Mapped[TextColumn] = mapped_column(server_default="open")
-    created_at: Mapped[datetime] = mapped_column(MILLISECONDS, server_default=NOW)
+    created_at: Mapped[datetime] = mapped_column(TIMESTAMP_MS, server_default=NOW)

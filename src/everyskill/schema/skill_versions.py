@@ -7,7 +7,7 @@ from sqlalchemy import CheckConstraint, ForeignKeyConstraint, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from everyskill.schema.base import MILLISECONDS, NOW, Base, GeneratedId, TextColumn
+from everyskill.schema.base import NOW, TIMESTAMP_MS, Base, GeneratedId, TextColumn
 
 
 class SkillVersions(Base):
@@ -36,4 +36,4 @@ class SkillVersions(Base):
     content_hash: Mapped[TextColumn]
     files: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
     created_by: Mapped[TextColumn | None]
-    created_at: Mapped[datetime] = mapped_column(MILLISECONDS, server_default=NOW)
+    created_at: Mapped[datetime] = mapped_column(TIMESTAMP_MS, server_default=NOW)

@@ -1,15 +1,12 @@
 """The table of skills as the catalog shows them now."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from everyskill.schema.base import MILLISECONDS, NOW, Base, GeneratedId, TextColumn
-
-if TYPE_CHECKING:
-    from everyskill.schema.user_skill_views import UserSkillViews
+from everyskill.schema.base import NOW, TIMESTAMP_MS, Base, GeneratedId, TextColumn
 
 
 class Skills(Base):
@@ -54,10 +51,11 @@ class Skills(Base):
     # The number of that version, held to it by the key: every badge compares it, and so looks up one table less.
     published_version: Mapped[int | None]
     author_id: Mapped[TextColumn | None]
-    created_at: Mapped[datetime] = mapped_column(MILLISECONDS, server_default=NOW)
-    updated_at: Mapped[datetime] = mapped_column(MILLISECONDS, server_default=NOW)
-    # The moment it was last published or shown again. Taken under the tenant's lock (database/visibility.py), so
+    created_at: Mapped[datetime] = mapped_column(TIMESTAMP_MS, server_default=NOW)
+    updated_at: Mapped[datetime] = mapped_column(TIMESTAMP_MS, server_default=NOW)
+    # The moment it was last published or shown again. Taken under the tenant's lock (database/catalog/visible_at.py):
     # whoever sees a skill sees all skills of the tenant with earlier ones.
-    visible_at: Mapped[datetime] = mapped_column(MILLISECONDS, server_default=NOW)
+    visible_at: Mapped[datetime] = mapped_column(TIMESTAMP_MS, server_default=NOW)
 
-    views: Mapped[list["UserSkillViews"]] = relationship(back_populates="skill", viewonly=True)
+    # By name: the module of the views imports this one.
+    views: Mapped[list[Any]] = relationship("UserSkillViews", back_populates="skill", viewonly=True)

@@ -1,15 +1,12 @@
 """The table of companies. Its own id is the tenant."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import Any
 
 from sqlalchemy import CheckConstraint, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from everyskill.schema.base import MOMENT, NOW, Base, TextColumn
-
-if TYPE_CHECKING:
-    from everyskill.schema.user_skill_views import UserSkillViews
+from everyskill.schema.base import NOW, TIMESTAMPTZ, Base, TextColumn
 
 
 class Tenants(Base):
@@ -26,7 +23,8 @@ class Tenants(Base):
     name: Mapped[TextColumn]
     slug: Mapped[TextColumn]
     is_active: Mapped[bool] = mapped_column(server_default=text("true"))
-    created_at: Mapped[datetime] = mapped_column(MOMENT, server_default=NOW)
-    updated_at: Mapped[datetime] = mapped_column(MOMENT, server_default=NOW)
+    created_at: Mapped[datetime] = mapped_column(TIMESTAMPTZ, server_default=NOW)
+    updated_at: Mapped[datetime] = mapped_column(TIMESTAMPTZ, server_default=NOW)
 
-    skill_views: Mapped[list["UserSkillViews"]] = relationship(back_populates="tenant", viewonly=True)
+    # By name: the module of the views imports this one.
+    skill_views: Mapped[list[Any]] = relationship("UserSkillViews", back_populates="tenant", viewonly=True)

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from everyskill.schema.base import MILLISECONDS, NOW, RANDOM_ID, Base, TextColumn
+from everyskill.schema.base import NOW, RANDOM_ID, TIMESTAMP_MS, Base, TextColumn
 from everyskill.schema.skills import Skills
 from everyskill.schema.tenants import Tenants
 from everyskill.schema.users import Users
@@ -34,7 +34,7 @@ class UserSkillViews(Base):
     tenant_id: Mapped[str] = mapped_column(Text, ForeignKey("tenants.id"))
     user_id: Mapped[TextColumn]
     skill_id: Mapped[TextColumn]
-    last_viewed_at: Mapped[datetime] = mapped_column(MILLISECONDS, server_default=NOW)
+    last_viewed_at: Mapped[datetime] = mapped_column(TIMESTAMP_MS, server_default=NOW)
     last_viewed_version: Mapped[int | None]
     view_count: Mapped[int] = mapped_column(server_default=text("1"))
 

@@ -1,15 +1,12 @@
 """The table of people."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKeyConstraint, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from everyskill.schema.base import MOMENT, NOW, Base, TextColumn
-
-if TYPE_CHECKING:
-    from everyskill.schema.user_skill_views import UserSkillViews
+from everyskill.schema.base import NOW, TIMESTAMPTZ, Base, TextColumn
 
 
 class Users(Base):
@@ -27,7 +24,8 @@ class Users(Base):
     email: Mapped[TextColumn | None]
     name: Mapped[TextColumn | None]
     role: Mapped[TextColumn] = mapped_column(server_default="member")
-    created_at: Mapped[datetime] = mapped_column(MOMENT, server_default=NOW)
-    updated_at: Mapped[datetime] = mapped_column(MOMENT, server_default=NOW)
+    created_at: Mapped[datetime] = mapped_column(TIMESTAMPTZ, server_default=NOW)
+    updated_at: Mapped[datetime] = mapped_column(TIMESTAMPTZ, server_default=NOW)
 
-    skill_views: Mapped[list["UserSkillViews"]] = relationship(back_populates="user", viewonly=True)
+    # By name: the module of the views imports this one.
+    skill_views: Mapped[list[Any]] = relationship("UserSkillViews", back_populates="user", viewonly=True)

@@ -1,8 +1,7 @@
-"""The questions and acts. Each takes the tenant first; `Tenant` in handles.py carries the same functions as methods."""
+"""What can be asked and done, one file a noun. Each function takes the tenant first; `handles.Tenant` has them all."""
 
-from everyskill.services.readings import read_skill_for_user
-from everyskill.services.skill_feedback import add_feedback
-from everyskill.services.skill_versions import compare_versions, list_versions, read_skill
+from everyskill.services.feedback import add_feedback, count_feedback_since
+from everyskill.services.skill_pages import get_skill_page
 from everyskill.services.skills import (
     archive_skill,
     get_skill,
@@ -12,19 +11,22 @@ from everyskill.services.skills import (
     restore_skill,
 )
 from everyskill.services.tenants import create_tenant, get_tenant
-from everyskill.services.user_skill_views import (
-    count_feedback_since,
+from everyskill.services.users import add_user, admit_user, get_active_user, get_user, list_users
+from everyskill.services.versions import compare_versions, get_version_number, list_versions
+from everyskill.services.views import (
     get_updated_skill_ids,
     get_user_view,
     get_user_views_for_skills,
-    get_version_number,
     get_view_states,
-    get_whats_new_for_user,
     record_skill_view,
 )
-from everyskill.services.users import add_user, admit_user, get_active_user, get_user, list_users
 from everyskill.services.visits import get_changes, get_changes_for_skills, visit_skill
-from everyskill.services.whats_new import count_whats_new, get_whats_new_page, mark_all_seen
+from everyskill.services.whats_new import (
+    count_whats_new,
+    get_whats_new_for_user,
+    get_whats_new_page,
+    mark_all_seen,
+)
 
 __all__ = [
     "add_feedback",
@@ -39,6 +41,7 @@ __all__ = [
     "get_changes",
     "get_changes_for_skills",
     "get_skill",
+    "get_skill_page",
     "get_tenant",
     "get_updated_skill_ids",
     "get_user",
@@ -54,8 +57,6 @@ __all__ = [
     "list_versions",
     "mark_all_seen",
     "publish_skill",
-    "read_skill",
-    "read_skill_for_user",
     "record_skill_view",
     "restore_skill",
     "visit_skill",

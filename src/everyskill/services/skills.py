@@ -1,21 +1,23 @@
-"""The catalog's own acts: publish, archive, restore, list, read."""
+"""Skills: publish, archive, restore, get and list them."""
 
-from everyskill.database import publishing, skills, tenants
-from everyskill.database.publishing import LockedSkill
-from everyskill.database.scope import OWN_PLANS, TenantConnection, TenantScope
-from everyskill.database.visibility import take_moment
+from everyskill.database.catalog import publishing, skills, versions
+from everyskill.database.catalog.publishing import LockedSkill
+from everyskill.database.catalog.visible_at import allocate_visible_at
+from everyskill.database.people.users import lock_user
+from everyskill.database.transactions import TenantConnection
 from everyskill.errors import InvalidChoice, SkillNotFound, UserNotFound
-from everyskill.model.inputs import MAX_NAME_LENGTH, check_content, check_id, check_limit
+from everyskill.model.inputs import MAX_NAME_LENGTH, check_content, check_id, check_limit, check_type
 from everyskill.model.skills import (
     Outcome,
     Publication,
     Skill,
     SkillDetail,
     SkillFolder,
-    SkillPage,
+    SkillListPage,
     SkillStatus,
     check_slug,
 )
+from everyskill.services.tenant_scope import TenantScope
 
 DEFAULT_PAGE = 50
 
@@ -25,24 +27,24 @@ async def publish_skill(tenant: TenantScope, folder: SkillFolder, *, author_id: 
 
     Any difference in content, name, description or category makes a version (S3), which badges everybody who viewed the
     skill but its author (S9). An archived skill takes the version and stays hidden; restore_skill shows it (S11).
-    Raises InvalidIdentifier, InvalidText, UserNotFound for an unknown author, TenantNotFound.
+    Raises InvalidArgument, InvalidIdentifier, InvalidText, UserNotFound for an unknown author, TenantNotFound.
     """
-    folder.checked()
-    async with tenant.writing() as connection:
+    check_type("folder", folder, SkillFolder).checked()
+    async with tenant._transactions.write() as connection:
         if author_id is not None:
             await _require_user(connection, check_id("author_id", author_id))
         held = await _lock_or_create(connection, folder, author_id)
-        if held.content_hash is not None and _says_the_same(held, folder):
+        if held.origin.content_hash is not None and _says_the_same(held, folder):
             return _publication(held.skill, held.skill.published_version or 0, Outcome.UNCHANGED, held.skill.status)
         return await _publish_next(connection, held.skill, folder, author_id)
 
 
 async def archive_skill(tenant: TenantScope, slug: str) -> Skill:
     """Hides a skill everywhere and keeps all its rows (S11). Raises SkillNotFound."""
-    async with tenant.writing() as connection:
+    async with tenant._transactions.write() as connection:
         held = await _lock(connection, slug)
         await publishing.set_status(connection, held.skill.id, SkillStatus.ARCHIVED)
-        return await _read(connection, slug)
+        return await require_skill(connection, held.skill.id, include_hidden=True)
 
 
 async def restore_skill(tenant: TenantScope, slug: str) -> Skill:
@@ -50,20 +52,24 @@ async def restore_skill(tenant: TenantScope, slug: str) -> Skill:
 
     One that never had a version becomes a draft. Does nothing to a skill that is not archived. Raises SkillNotFound.
     """
-    async with tenant.writing() as connection:
+    async with tenant._transactions.write() as connection:
         held = await _lock(connection, slug)
         if held.skill.status is SkillStatus.ARCHIVED:
             await _show(connection, held)
-        return await _read(connection, slug)
+        return await require_skill(connection, held.skill.id, include_hidden=True)
 
 
-async def get_skill(tenant: TenantScope, slug: str, *, include_hidden: bool = False) -> SkillDetail:
-    """A skill by its slug, with its versions, newest first. Raises SkillNotFound, also for a hidden one by default."""
-    async with tenant.reading() as connection:
-        skill = await skills.find_skill(connection, check_slug(slug))
-        if skill is None or not (include_hidden or skill.status is SkillStatus.PUBLISHED):
-            raise SkillNotFound(slug)
-        return SkillDetail(skill, await skills.find_versions(connection, skill.id))
+async def get_skill(tenant: TenantScope, slug_or_id: str, *, include_hidden: bool = False) -> SkillDetail:
+    """A skill by its slug or id, with its published version, text included. Records nothing (S10).
+
+    Raises SkillNotFound for a skill that is not there or another tenant's, and for a draft or an archived one unless
+    hidden skills are included; InvalidIdentifier.
+    """
+    async with tenant._transactions.read() as connection:
+        skill = await require_skill(connection, slug_or_id, include_hidden=include_hidden)
+        number = skill.published_version
+        published = None if number is None else await versions.find_version(connection, skill.id, number)
+    return SkillDetail(skill, published)
 
 
 async def list_skills(
@@ -75,7 +81,7 @@ async def list_skills(
     status: SkillStatus | str | None = SkillStatus.PUBLISHED,
     limit: int = DEFAULT_PAGE,
     cursor: str | None = None,
-) -> SkillPage:
+) -> SkillListPage:
     """A page of the catalog by slug, each skill with `is_updated` for the user (S1).
 
     `text` is looked for in name, slug and description, without regard to case. `status` None lists hidden skills too.
@@ -90,7 +96,7 @@ async def list_skills(
     if status is not None and status not in list(SkillStatus):
         raise InvalidChoice("status", str(status), tuple(SkillStatus))
     check_limit(limit)
-    async with tenant.reading(plans=OWN_PLANS) as connection:
+    async with tenant._transactions.read() as connection:
         items = await skills.list_skills(
             connection,
             user_id,
@@ -100,13 +106,21 @@ async def list_skills(
             after_slug=None if cursor is None else check_slug(cursor),
             limit=limit + 1,
         )
-    return SkillPage(items[:limit], items[limit - 1].slug if len(items) > limit else None)
+    return SkillListPage(items[:limit], items[limit - 1].slug if len(items) > limit else None)
 
 
 async def list_categories(tenant: TenantScope) -> list[str]:
     """The categories that published skills are in, by name."""
-    async with tenant.reading(plans=OWN_PLANS) as connection:
+    async with tenant._transactions.read() as connection:
         return await skills.list_categories(connection)
+
+
+async def require_skill(connection: TenantConnection, slug_or_id: str, *, include_hidden: bool = False) -> Skill:
+    """The skill of that slug or id. Raises SkillNotFound, also for a hidden one by default, and InvalidIdentifier."""
+    skill = await skills.find_skill(connection, check_id("skill", slug_or_id), include_hidden=include_hidden)
+    if skill is None:
+        raise SkillNotFound(slug_or_id)
+    return skill
 
 
 async def _lock_or_create(connection: TenantConnection, folder: SkillFolder, author_id: str | None) -> LockedSkill:
@@ -120,7 +134,7 @@ async def _lock_or_create(connection: TenantConnection, folder: SkillFolder, aut
 async def _publish_next(
     connection: TenantConnection, skill: Skill, folder: SkillFolder, author_id: str | None
 ) -> Publication:
-    moment = await take_moment(connection)
+    moment = await allocate_visible_at(connection)
     version_id, version = await publishing.insert_version(
         connection, skill.id, folder, author_id=author_id, moment=moment
     )
@@ -142,12 +156,12 @@ async def _publish_next(
 
 async def _show(connection: TenantConnection, held: LockedSkill) -> None:
     skill, version = held.skill, held.skill.published_version
-    if version is None or held.version_created_at is None:
+    if version is None or held.origin.version_created_at is None:
         await publishing.set_status(connection, skill.id, SkillStatus.DRAFT)
         return
-    moment = await take_moment(connection)
+    moment = await allocate_visible_at(connection)
     # Its newest version is younger than what was last visible: it becomes visible only now.
-    is_new = held.version_created_at > skill.updated_at
+    is_new = held.origin.version_created_at > skill.updated_at
     await publishing.set_status(
         connection,
         skill.id,
@@ -155,8 +169,8 @@ async def _show(connection: TenantConnection, held: LockedSkill) -> None:
         updated_at=moment if is_new else None,
         visible_at=moment,
     )
-    if is_new and held.version_author is not None:
-        await publishing.move_author(connection, skill.id, held.version_author, version=version, moment=moment)
+    if is_new and held.origin.version_author is not None:
+        await publishing.move_author(connection, skill.id, held.origin.version_author, version=version, moment=moment)
 
 
 async def _lock(connection: TenantConnection, slug: str) -> LockedSkill:
@@ -166,21 +180,14 @@ async def _lock(connection: TenantConnection, slug: str) -> LockedSkill:
     return held
 
 
-async def _read(connection: TenantConnection, slug: str) -> Skill:
-    skill = await skills.find_skill(connection, slug)
-    if skill is None:
-        raise SkillNotFound(slug)
-    return skill
-
-
 async def _require_user(connection: TenantConnection, user_id: str) -> None:
-    if not await tenants.hold_user(connection, user_id):
+    if not await lock_user(connection, user_id):
         raise UserNotFound(user_id)
 
 
 def _says_the_same(held: LockedSkill, folder: SkillFolder) -> bool:
     skill = held.skill
-    return (held.content_hash, skill.name, skill.description, skill.category) == (
+    return (held.origin.content_hash, skill.name, skill.description, skill.category) == (
         folder.content_hash,
         folder.name,
         folder.description,

@@ -1,11 +1,11 @@
 """Tenants: the companies whose catalogs are kept apart."""
 
-from everyskill.database import tenants
-from everyskill.database.scope import TenantScope
+from everyskill.database.people import tenants
 from everyskill.errors import TenantNotFound
 from everyskill.model.inputs import MAX_NAME_LENGTH, check_text
 from everyskill.model.skills import check_slug
 from everyskill.model.tenants import TenantInfo
+from everyskill.services.tenant_scope import TenantScope
 
 
 async def create_tenant(tenant: TenantScope, name: str, *, slug: str | None = None) -> TenantInfo:
@@ -15,13 +15,13 @@ async def create_tenant(tenant: TenantScope, name: str, *, slug: str | None = No
     """
     check_text("name", name, longest=MAX_NAME_LENGTH)
     check_slug(slug if slug is not None else tenant.tenant_id)
-    async with tenant.writing() as connection:
+    async with tenant._transactions.write() as connection:
         return await tenants.insert_tenant(connection, name=name, slug=slug or tenant.tenant_id)
 
 
 async def get_tenant(tenant: TenantScope) -> TenantInfo:
     """What is known of this tenant. Raises TenantNotFound."""
-    async with tenant.reading() as connection:
+    async with tenant._transactions.read() as connection:
         found = await tenants.find_tenant(connection)
     if found is None:
         raise TenantNotFound(tenant.tenant_id)

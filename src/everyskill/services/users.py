@@ -1,10 +1,12 @@
 """Users: the people of a tenant."""
 
-from everyskill.database import tenants
-from everyskill.database.scope import TenantConnection, TenantScope
+from everyskill.database.people import users
+from everyskill.database.people.tenants import find_tenant
+from everyskill.database.transactions import TenantConnection
 from everyskill.errors import InvalidChoice, TenantInactive, TenantNotFound, UserNotFound
 from everyskill.model.inputs import MAX_LIMIT, MAX_NAME_LENGTH, check_id, check_limit, check_text
 from everyskill.model.tenants import Role, User
+from everyskill.services.tenant_scope import TenantScope
 
 
 async def add_user(
@@ -17,15 +19,15 @@ async def add_user(
 ) -> User:
     """Adds a person. Raises UserExists when the id or the e-mail is taken in this tenant, and TenantNotFound."""
     _check_person(user_id, email, name, role)
-    async with tenant.writing() as connection:
-        return await tenants.insert_user(connection, user_id, email=email, name=name, role=Role(role))
+    async with tenant._transactions.write() as connection:
+        return await users.insert_user(connection, user_id, email=email, name=name, role=Role(role))
 
 
 async def get_user(tenant: TenantScope, user_id: str) -> User:
     """What is known of a person. Raises UserNotFound, also for one of another tenant (S15)."""
     check_id("user_id", user_id)
-    async with tenant.reading() as connection:
-        user = await tenants.find_user(connection, user_id)
+    async with tenant._transactions.read() as connection:
+        user = await users.find_user(connection, user_id)
     if user is None:
         raise UserNotFound(user_id)
     return user
@@ -34,8 +36,8 @@ async def get_user(tenant: TenantScope, user_id: str) -> User:
 async def list_users(tenant: TenantScope, limit: int = MAX_LIMIT) -> list[User]:
     """The first people of the tenant by id; `limit` is 1 to 100. Raises InvalidLimit."""
     check_limit(limit)
-    async with tenant.reading() as connection:
-        return await tenants.list_users(connection, limit=limit)
+    async with tenant._transactions.read() as connection:
+        return await users.list_users(connection, limit=limit)
 
 
 async def admit_user(
@@ -52,16 +54,16 @@ async def admit_user(
     TenantInactive, and what add_user raises for bad input.
     """
     _check_person(user_id, email, name, role)
-    async with tenant.reading() as connection:
+    async with tenant._transactions.read() as connection:
         await _require_active(connection)
-        known = await tenants.find_user(connection, user_id)
+        known = await users.find_user(connection, user_id)
     if known is not None:
         return known
-    async with tenant.writing() as connection:
+    async with tenant._transactions.write() as connection:
         # Once more without the e-mail, in case that is what was taken.
         for address in (email, None):
-            await tenants.insert_user_if_new(connection, user_id, email=address, name=name, role=Role(role))
-        added = await tenants.find_user(connection, user_id)
+            await users.insert_user_if_new(connection, user_id, email=address, name=name, role=Role(role))
+        added = await users.find_user(connection, user_id)
     if added is None:
         raise UserNotFound(user_id)
     return added
@@ -70,16 +72,16 @@ async def admit_user(
 async def get_active_user(tenant: TenantScope, user_id: str) -> User:
     """What is known of a person who may come in. Raises TenantNotFound, TenantInactive, UserNotFound."""
     check_id("user_id", user_id)
-    async with tenant.reading() as connection:
+    async with tenant._transactions.read() as connection:
         await _require_active(connection)
-        user = await tenants.find_user(connection, user_id)
+        user = await users.find_user(connection, user_id)
     if user is None:
         raise UserNotFound(user_id)
     return user
 
 
 async def _require_active(connection: TenantConnection) -> None:
-    found = await tenants.find_tenant(connection)
+    found = await find_tenant(connection)
     if found is None:
         raise TenantNotFound(connection.tenant_id)
     if not found.is_active:

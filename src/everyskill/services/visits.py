@@ -1,14 +1,15 @@
-"""Visits: what changed since the user last looked, computed before this look is recorded (S6)."""
+"""Visits: what changed since the user's last view, computed before the new view is recorded (S6)."""
 
 from collections.abc import Iterable
 
-from everyskill.database.reader_states import ReaderState, find_reader_states
-from everyskill.database.scope import TenantConnection, TenantScope
-from everyskill.database.user_skill_views import Lookup
+from everyskill.database.transactions import TenantConnection
+from everyskill.database.views.lookups import Lookup
+from everyskill.database.views.visits import SkillChanges, find_changes
 from everyskill.errors import SkillNotFound
 from everyskill.model.changes import ChangeItem, Visit, detect_changes
 from everyskill.model.inputs import check_id, check_ids
-from everyskill.services.user_skill_views import refusal
+from everyskill.services.tenant_scope import TenantScope
+from everyskill.services.views import missing_error
 
 
 async def get_changes(tenant: TenantScope, user_id: str, skill_id: str) -> list[ChangeItem]:
@@ -17,8 +18,8 @@ async def get_changes(tenant: TenantScope, user_id: str, skill_id: str) -> list[
     Raises SkillNotFound for a skill that is not there, hidden, or another tenant's; InvalidIdentifier.
     """
     check_id("user_id", user_id)
-    async with tenant.reading() as connection:
-        return _changes(await _state(connection, user_id, check_id("skill_id", skill_id)))
+    async with tenant._transactions.read() as connection:
+        return _summary(await _find(connection, user_id, check_id("skill_id", skill_id)))
 
 
 async def get_changes_for_skills(
@@ -32,9 +33,9 @@ async def get_changes_for_skills(
     unique = check_ids("skill_id", skill_ids)
     if not unique:
         return {}
-    async with tenant.reading() as connection:
-        [states] = await find_reader_states(connection, [Lookup(0, user_id, unique)])
-    return {skill_id: _changes(state) for skill_id, state in states.items()}
+    async with tenant._transactions.read() as connection:
+        [found] = await find_changes(connection, [Lookup(user_id, unique)])
+    return {skill_id: _summary(changes) for skill_id, changes in found.items()}
 
 
 async def visit_skill(tenant: TenantScope, user_id: str, skill_id: str) -> Visit:
@@ -43,18 +44,18 @@ async def visit_skill(tenant: TenantScope, user_id: str, skill_id: str) -> Visit
     Both in one transaction, which concurrent visits share. Raises as record_skill_view does.
     """
     check_id("user_id", user_id)
-    found = await tenant.folded.visit(tenant.tenant_id, user_id, check_id("skill_id", skill_id))
+    found = await tenant._batched.visit(tenant.tenant_id, user_id, check_id("skill_id", skill_id))
     if isinstance(found, str):
-        raise refusal(found, tenant.tenant_id, user_id, skill_id)
-    return Visit(found.previous, _changes(found), found.skill.published_version, found.as_of)
+        raise missing_error(found, tenant.tenant_id, user_id, skill_id)
+    return Visit(found.previous, _summary(found), found.published_version, found.as_of)
 
 
-async def _state(connection: TenantConnection, user_id: str, skill_id: str) -> ReaderState:
-    [states] = await find_reader_states(connection, [Lookup(0, user_id, [skill_id])])
-    if skill_id not in states:
+async def _find(connection: TenantConnection, user_id: str, skill_id: str) -> SkillChanges:
+    [found] = await find_changes(connection, [Lookup(user_id, [skill_id])])
+    if skill_id not in found:
         raise SkillNotFound(skill_id)
-    return states[skill_id]
+    return found[skill_id]
 
 
-def _changes(state: ReaderState) -> list[ChangeItem]:
-    return detect_changes(state.previous, state.skill, state.feedback_count)
+def _summary(found: SkillChanges) -> list[ChangeItem]:
+    return detect_changes(found.previous, found, found.feedback_count, seen=found.seen, published=found.published)

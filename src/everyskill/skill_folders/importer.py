@@ -9,10 +9,10 @@ from pathlib import Path
 from msgspec import Struct, field
 
 from everyskill import services
-from everyskill.database.scope import TenantScope
 from everyskill.errors import InvalidIdentifier, InvalidText, SkillFolderError
 from everyskill.model.inputs import MAX_LIMIT
 from everyskill.model.skills import SKILL_FILE_NAME, Outcome, SkillFolder, SkillStatus
+from everyskill.services.tenant_scope import TenantScope
 from everyskill.skill_folders.reader import read_skill_folders, slug_of_folder
 from everyskill.skill_folders.reports import broken
 from everyskill.skill_folders.walk import find_skill_folders

@@ -12,16 +12,16 @@ from litestar.plugins.prometheus import PrometheusController
 
 from everyskill.handles import Database
 from everyskill.web import api, health, pages
-from everyskill.web.admission import with_admission
-from everyskill.web.authentication import provide_identity, provide_tenant
-from everyskill.web.head import with_head
-from everyskill.web.keys import keys_of
-from everyskill.web.logs import with_request_log
-from everyskill.web.members import Members
-from everyskill.web.metrics import with_metrics
+from everyskill.web.auth.authentication import provide_identity, provide_tenant
+from everyskill.web.auth.keys import keys_of
+from everyskill.web.auth.members import Members
+from everyskill.web.auth.tokens import KnownTokens
+from everyskill.web.middleware.admission import with_admission
+from everyskill.web.middleware.head import with_head
+from everyskill.web.middleware.logs import with_request_log
+from everyskill.web.middleware.metrics import with_metrics
 from everyskill.web.problems import answer_problem
 from everyskill.web.settings import WebSettings
-from everyskill.web.tokens import KnownTokens
 
 
 def create_app(database: Database, settings: WebSettings) -> Litestar:

@@ -16,8 +16,8 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from everyskill.errors import EverySkillError
 from everyskill.handles import Database
-from everyskill.web.admission import MOST_HEAD_BYTES
 from everyskill.web.app import create_app
+from everyskill.web.middleware.admission import MOST_HEAD_BYTES
 from everyskill.web.settings import WebSettings, host_name, is_loopback
 
 GRACE_SECONDS = 30

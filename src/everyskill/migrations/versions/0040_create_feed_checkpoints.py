@@ -24,8 +24,8 @@ STATEMENTS = [
         tenant_id text NOT NULL,
         user_id text NOT NULL,
         visible_at timestamptz(3),
-        waiting text[] DEFAULT '{}' NOT NULL,
-        down_to timestamptz(3),
+        pending_skill_ids text[] DEFAULT '{}' NOT NULL,
+        complete_above timestamptz(3),
         token text DEFAULT gen_random_uuid() NOT NULL,
         CONSTRAINT feed_checkpoints_pkey PRIMARY KEY (tenant_id, user_id),
         CONSTRAINT feed_checkpoints_tenant_id_user_id_fkey FOREIGN KEY (tenant_id, user_id)

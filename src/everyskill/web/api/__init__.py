@@ -5,7 +5,7 @@ from litestar.datastructures import ResponseHeader
 
 from everyskill.web.api import skills, views, whats_new
 from everyskill.web.api.answers import PrivateAnswer
-from everyskill.web.authentication import check_request
+from everyskill.web.auth.authentication import check_request
 
 __all__ = ["routers"]
 

@@ -17,7 +17,7 @@ from everyskill.model.inputs import (
     MAX_VERSION,
 )
 from everyskill.model.skills import MAX_CONTENT_LENGTH, MAX_FILE_SIZE, SKILL_FILE_NAME
-from everyskill.web.api.moments import Moment
+from everyskill.web.moments import Moment
 
 # Not blank, and without the one character that PostgreSQL's text cannot hold.
 # Each part begins where the one before cannot go on, so that no text takes longer than its length.

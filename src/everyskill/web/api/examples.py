@@ -11,12 +11,12 @@ from everyskill.model import (
     Publication,
     Sentiment,
     Skill,
+    SkillDetail,
     SkillFeedback,
     SkillFile,
     SkillListItem,
-    SkillPage,
+    SkillListPage,
     SkillStatus,
-    SkillText,
     SkillVersion,
     UserSkillView,
     VersionSummary,
@@ -56,7 +56,7 @@ SKILL = Skill(
     created_at=_THEN,
     updated_at=_NOW,
 )
-SKILLS = SkillPage(
+SKILLS = SkillListPage(
     [
         SkillListItem(
             _SKILL_ID, "Code review", "code-review", _ABOUT, "engineering", SkillStatus.PUBLISHED, 4, _NOW, True
@@ -76,7 +76,7 @@ VERSION = SkillVersion(
     created_by="ann",
     created_at=_NOW,
 )
-SKILL_TEXT = SkillText(SKILL, VERSION)
+SKILL_DETAIL = SkillDetail(SKILL, VERSION)
 VERSIONS = [VersionSummary(_VERSION_ID, 4, "Code review", _ABOUT, _HASH, "ann", _NOW)]
 DIFF = [
     FileDiff("SKILL.md", "changed", [("hunk", "@@ -1 +1 @@"), ("removed", "# Review"), ("added", "# Code review")]),

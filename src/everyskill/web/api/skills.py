@@ -4,7 +4,7 @@ from litestar import Router, get, post, put
 from litestar.params import JSONBody
 
 from everyskill.errors import VersionNotFound
-from everyskill.model import FileDiff, Publication, Role, SkillFeedback, SkillPage, SkillText, VersionSummary
+from everyskill.model import FileDiff, Publication, Role, SkillDetail, SkillFeedback, SkillListPage, VersionSummary
 from everyskill.services.skills import DEFAULT_PAGE
 from everyskill.web.api import examples
 from everyskill.web.api.bodies import Count, NewFeedback, SkillUpload, VersionNumber
@@ -24,11 +24,11 @@ from everyskill.web.api.documents import (
     answers,
     fetched,
 )
-from everyskill.web.api.moments import read_moment
-from everyskill.web.authentication import Asker, House, require_role
+from everyskill.web.auth.authentication import Asker, House, require_role
+from everyskill.web.moments import read_moment
 
 
-@get("/skills", responses=fetched(SkillPage, examples.SKILLS))
+@get("/skills", responses=fetched(SkillListPage, examples.SKILLS))
 async def list_skills(
     tenant: House,
     identity: Asker,
@@ -37,15 +37,15 @@ async def list_skills(
     text: Text = None,
     limit: Limit = DEFAULT_PAGE,
     cursor: Cursor = None,
-) -> SkillPage:
+) -> SkillListPage:
     """A page of the catalog by slug, with your Updated badges. Listing is not looking: it records nothing."""
     return await tenant.list_skills(identity.user_id, category=category, text=text, limit=limit, cursor=cursor)
 
 
-@get("/skills/{skill:str}", responses=fetched(SkillText, examples.SKILL_TEXT, 404))
-async def read_skill(tenant: House, skill: SkillName) -> SkillText:
+@get("/skills/{skill:str}", responses=fetched(SkillDetail, examples.SKILL_DETAIL, 404))
+async def get_skill(tenant: House, skill: SkillName) -> SkillDetail:
     """A skill and the text of its published version. Records nothing."""
-    return await tenant.read_skill(skill)
+    return await tenant.get_skill(skill)
 
 
 @get("/skills/{skill:str}/versions", responses=fetched(list[VersionSummary], examples.VERSIONS, 404))
@@ -98,7 +98,7 @@ router = Router(
     "/",
     route_handlers=[
         list_skills,
-        read_skill,
+        get_skill,
         list_versions,
         compare_versions,
         get_version_number,

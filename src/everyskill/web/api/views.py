@@ -8,8 +8,8 @@ from everyskill.model import ChangeItem, UserSkillView, ViewState, Visit
 from everyskill.web.api import examples
 from everyskill.web.api.bodies import ViewLookup, ViewReport
 from everyskill.web.api.documents import READS_BODY, SkillId, SkillIds, answers, fetched
-from everyskill.web.api.moments import read_moment
-from everyskill.web.authentication import Asker, House
+from everyskill.web.auth.authentication import Asker, House
+from everyskill.web.moments import read_moment
 
 
 @post("/skills/{skill_id:str}/views", status_code=204, responses=answers(204, None, None, 404, *READS_BODY))

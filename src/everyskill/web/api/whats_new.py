@@ -8,8 +8,8 @@ from everyskill.model.whats_new import DEFAULT_LIMIT
 from everyskill.web.api import examples
 from everyskill.web.api.bodies import Count, Moved, SeenUpTo
 from everyskill.web.api.documents import READS_BODY, AtMost, Cursor, Limit, answers, fetched
-from everyskill.web.api.moments import read_moment
-from everyskill.web.authentication import Asker, House
+from everyskill.web.auth.authentication import Asker, House
+from everyskill.web.moments import read_moment
 
 
 @get("/", responses=fetched(WhatsNewPage, examples.FEED))

@@ -6,7 +6,7 @@ from urllib.parse import quote, urlencode
 from litestar import Response
 from litestar.response import Redirect
 
-from everyskill.web.authentication import AnyRequest
+from everyskill.web.auth.authentication import AnyRequest
 from everyskill.web.pages.rendering import render
 
 _NOT_SIGNED_IN = 401

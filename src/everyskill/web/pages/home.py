@@ -8,8 +8,8 @@ from litestar.response import Redirect
 from msgspec import Struct
 
 from everyskill.model import ChangeItem, WhatsNewItem
-from everyskill.web.api.moments import read_moment
-from everyskill.web.authentication import Asker, House
+from everyskill.web.auth.authentication import Asker, House
+from everyskill.web.moments import read_moment
 from everyskill.web.pages.readers import Reading, require_form
 from everyskill.web.pages.rendering import render
 

@@ -6,8 +6,8 @@ from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler
 from msgspec import Struct
 
-from everyskill.web.authentication import AnyRequest, Asker, House, provide_identity
-from everyskill.web.sessions import check_csrf, csrf_of
+from everyskill.web.auth.authentication import AnyRequest, Asker, House, provide_identity
+from everyskill.web.auth.sessions import check_csrf, csrf_of
 
 # Beyond this the bell only says that there are more.
 MOST_COUNTED = 20

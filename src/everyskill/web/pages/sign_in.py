@@ -10,12 +10,12 @@ from msgspec import Struct
 from everyskill.errors import TenantInactive, TenantNotFound, UserNotFound
 from everyskill.handles import Database
 from everyskill.model import User
-from everyskill.web.authentication import AnyRequest, identify_token
-from everyskill.web.identity import Identity
+from everyskill.web.auth.authentication import AnyRequest, identify_token
+from everyskill.web.auth.identity import Identity
+from everyskill.web.auth.sessions import check_site, close_session, open_session
 from everyskill.web.pages.readers import require_form
 from everyskill.web.pages.rendering import render
 from everyskill.web.refusals import NeedsHttps, UnknownPerson
-from everyskill.web.sessions import check_site, close_session, open_session
 from everyskill.web.settings import WebSettings, host_name, is_loopback
 
 _MOST_PEOPLE = 12

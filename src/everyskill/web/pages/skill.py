@@ -13,9 +13,9 @@ from msgspec import Struct
 from everyskill.errors import InvalidVersion
 from everyskill.handles import Tenant
 from everyskill.model.inputs import check_version
-from everyskill.model.views import AnyLook, LookBefore
-from everyskill.web.api.moments import read_moment
-from everyskill.web.authentication import Asker, House
+from everyskill.model.views import AnyView, ViewBeforeVisit
+from everyskill.web.auth.authentication import Asker, House
+from everyskill.web.moments import read_moment
 from everyskill.web.pages.markdown import to_html
 from everyskill.web.pages.readers import Reading, require_form
 from everyskill.web.pages.rendering import iso, render
@@ -59,7 +59,7 @@ async def show_skill(
 ) -> Response[str]:
     """The skill, with what changed since the reader's last look or since the one before this visit. Records nothing."""
     look = _look_before(since, since_version, visited)
-    reading = await tenant.read_skill_for_user(reader.user_id, slug, since=look)
+    reading = await tenant.get_skill_page(reader.user_id, slug, since=look)
     content = "" if reading.published is None else reading.published.content
     text = await asyncio.to_thread(to_html, content)
     told_against = "" if reading.since is None else _query(reading.since, reading.as_of)
@@ -98,12 +98,12 @@ async def add_feedback(
 async def show_diff(tenant: House, reader: Reading, slug: FromPath[str], old: From, new: To) -> Response[str]:
     """How one version differs from another. Records nothing."""
     files = await tenant.compare_versions(slug, old, new)
-    skill = (await tenant.read_skill(slug)).skill
+    skill = (await tenant.get_skill(slug)).skill
     return render("diff.html", reader=reader, skill=skill, old=old, new=new, files=files)
 
 
 async def _id_of(tenant: Tenant, slug: str) -> str:
-    return (await tenant.read_skill(slug)).skill.id
+    return (await tenant.get_skill(slug)).skill.id
 
 
 def _back(slug: str, form: LookForm) -> Redirect:
@@ -112,17 +112,17 @@ def _back(slug: str, form: LookForm) -> Redirect:
     return Redirect(f"/skills/{quote(slug, safe='')}{query}", status_code=303)
 
 
-def _look_before(since: str, version: str, visited: str) -> LookBefore | None:
+def _look_before(since: str, version: str, visited: str) -> ViewBeforeVisit | None:
     """The look that an address or a form names. Raises InvalidTimestamp or InvalidVersion."""
     if not since or not visited:
         return None
     if len(version) > _MOST_DIGITS or not version.isascii() or not (version.isdecimal() or not version):
         raise InvalidVersion(version)
     number = check_version(int(version)) if version else None
-    return LookBefore(read_moment("since", since), number, read_moment("visited", visited))
+    return ViewBeforeVisit(read_moment("since", since), number, read_moment("visited", visited))
 
 
-def _query(look: AnyLook, visited_at: datetime) -> str:
+def _query(look: AnyView, visited_at: datetime) -> str:
     version = {} if look.last_viewed_version is None else {"since_version": look.last_viewed_version}
     return urlencode({"since": iso(look.last_viewed_at), **version, "visited": iso(visited_at)})
 

@@ -6,7 +6,7 @@ from litestar import Response, get
 from litestar.params import FromQuery
 
 from everyskill.model.inputs import MAX_LIMIT
-from everyskill.web.authentication import House
+from everyskill.web.auth.authentication import House
 from everyskill.web.pages.readers import Reading
 from everyskill.web.pages.rendering import render
 

@@ -1,0 +1,122 @@
+"""The calls that are batched: what concurrent page views record and ask becomes one statement a tenant."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import TypeAlias, TypeVar
+
+import asyncpg
+
+from everyskill.database.batcher import Batcher
+from everyskill.database.feed.first_page import FeedLookup, find_first_pages
+from everyskill.database.feed.limits import FeedLimits
+from everyskill.database.transactions import TenantConnection, begin
+from everyskill.database.views.lookups import Lookup, find_updated, find_view_states, find_views
+from everyskill.database.views.record import missing_reference, record_views
+from everyskill.database.views.visits import SkillChanges, visit_skills
+from everyskill.model.views import NewUserSkillView, UserSkillView, ViewKey, ViewState
+from everyskill.model.whats_new import WhatsNewItem
+
+# A batch is large enough here to be worth its transaction; a larger one only keeps its callers waiting.
+MAX_ROWS = 64
+MAX_IDS = 1_000
+MAX_FEEDS = 8
+
+Question = TypeVar("Question")
+Answer = TypeVar("Answer")
+AnswerAll: TypeAlias = Callable[[TenantConnection, Sequence[Question]], Awaitable[Sequence[Answer]]]
+
+
+class BatchedCalls:
+    """The calls that stand on every page view. `queue_size` bounds how many of each kind may wait.
+
+    All raise Overloaded where too many wait, and DatabaseUnreachable.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, *, queue_size: int, feed_limits: FeedLimits) -> None:
+        self._pool = pool
+        self._records: Batcher[NewUserSkillView, str | None] = self._batcher_of_writes(
+            record_views, lambda view: view.user_id, queue_size
+        )
+        self._visits: Batcher[ViewKey, SkillChanges | str] = self._batcher_of_writes(
+            visit_skills, lambda visit: visit[0], queue_size
+        )
+        self._views: Batcher[Lookup, dict[str, UserSkillView]] = self._batcher_of_lookups(find_views, queue_size)
+        self._updated: Batcher[Lookup, set[str]] = self._batcher_of_lookups(find_updated, queue_size)
+        self._states: Batcher[Lookup, dict[str, ViewState]] = self._batcher_of_lookups(find_view_states, queue_size)
+        find_feeds = partial(find_first_pages, max_lookups=feed_limits.max_lookups)
+        self._feeds: Batcher[FeedLookup, list[WhatsNewItem] | None] = Batcher(
+            partial(self._ask_all, find_feeds), max_waiting=queue_size, max_weight=MAX_FEEDS
+        )
+
+    async def record(self, view: NewUserSkillView) -> str | None:
+        """Records a view; when this returns None it is committed, else it is what was missing for it."""
+        try:
+            return await self._records.ask(view.tenant_id, view)
+        except asyncpg.ForeignKeyViolationError as error:
+            return missing_reference(error)
+
+    async def visit(self, tenant_id: str, user_id: str, skill_id: str) -> SkillChanges | str:
+        """Records a view of the published version; what had changed before, or what was missing for the view."""
+        try:
+            return await self._visits.ask(tenant_id, (user_id, skill_id))
+        except asyncpg.ForeignKeyViolationError as error:
+            return missing_reference(error)
+
+    async def find_views(self, tenant_id: str, user_id: str, skill_ids: Sequence[str]) -> dict[str, UserSkillView]:
+        """The user's views of these skills, by skill id."""
+        return await self._views.ask(tenant_id, Lookup(user_id, skill_ids))
+
+    async def find_updated(self, tenant_id: str, user_id: str, skill_ids: Sequence[str]) -> set[str]:
+        """Which of these skills are updated for the user (S1)."""
+        return await self._updated.ask(tenant_id, Lookup(user_id, skill_ids))
+
+    async def find_view_states(self, tenant_id: str, user_id: str, skill_ids: Sequence[str]) -> dict[str, ViewState]:
+        """Both: the user's views of these skills, by skill id, each with its badge."""
+        return await self._states.ask(tenant_id, Lookup(user_id, skill_ids))
+
+    async def find_first_page(self, tenant_id: str, user_id: str, limit: int) -> list[WhatsNewItem] | None:
+        """The first items of the user's feed (S7); None where it must be walked."""
+        return await self._feeds.ask(tenant_id, FeedLookup(user_id, limit))
+
+    async def close(self) -> None:
+        """Takes no more calls, and returns when those that wait have their answers."""
+        for batcher in (self._records, self._visits, self._views, self._updated, self._states, self._feeds):
+            await batcher.close()
+
+    def _batcher_of_lookups(self, find_all: AnswerAll[Lookup, Answer], queue_size: int) -> Batcher[Lookup, Answer]:
+        ask_all = partial(self._ask_all, find_all)
+        return Batcher(ask_all, max_waiting=queue_size, max_weight=MAX_IDS, weigh=lambda lookup: len(lookup.skill_ids))
+
+    def _batcher_of_writes(
+        self, write_all: AnswerAll[Question, Answer], user_of: Callable[[Question], str], queue_size: int
+    ) -> Batcher[Question, Answer]:
+        return Batcher(
+            partial(self._write_all, write_all, user_of),
+            max_waiting=queue_size,
+            max_weight=MAX_ROWS,
+            # Whatever one row is refused for, a skill that was just deleted say, must not touch the others.
+            split_on=(asyncpg.PostgresError,),
+        )
+
+    async def _ask_all(
+        self, find_all: AnswerAll[Question, Answer], questions: Mapping[str, Sequence[Question]]
+    ) -> dict[str, Sequence[Answer]]:
+        async with begin(self._pool, readonly=True) as transaction:
+            return {
+                tenant_id: await find_all(transaction.enter(tenant_id), asked) for tenant_id, asked in questions.items()
+            }
+
+    async def _write_all(
+        self,
+        write_all: AnswerAll[Question, Answer],
+        user_of: Callable[[Question], str],
+        views: Mapping[str, Sequence[Question]],
+    ) -> dict[str, Sequence[Answer]]:
+        async with begin(self._pool, readonly=False) as transaction:
+            return {
+                tenant_id: await write_all(
+                    transaction.enter(tenant_id, recording=map(user_of, views[tenant_id])), views[tenant_id]
+                )
+                # One order for all writers, here as within a tenant, so that no two batches deadlock.
+                for tenant_id in sorted(views)
+            }

@@ -1,0 +1,1 @@
+"""Skills, their versions and feedback, and the moments at which changes become visible."""

@@ -1,0 +1,75 @@
+"""Asks about feedback and adds it."""
+
+from datetime import datetime
+
+from everyskill.database.rules import IS_PUBLISHED
+from everyskill.database.statements import Statement, read_row, read_rows
+from everyskill.database.transactions import TenantConnection, translate_constraint_errors
+from everyskill.errors import SkillNotFound, UserNotFound
+from everyskill.model.feedback import FeedbackType, Sentiment, SkillFeedback
+
+_COLUMNS = """
+    f.id, f.skill_id, f.skill_version_id, f.user_id, f.feedback_type, f.sentiment, f.comment, f.status, f.created_at
+"""
+
+# By one range of skill_feedback_skill_created_idx. Rounded to the millisecond like what it is compared with (S13).
+COUNT_FEEDBACK_SINCE = Statement("""
+    SELECT count(*)
+      FROM skill_feedback AS f
+     WHERE f.tenant_id = :tenant_id AND f.skill_id = :skill_id
+       AND f.created_at > (:since::timestamptz)::timestamptz(3)
+""")
+
+# By skill_feedback_skill_created_idx, backwards.
+LIST_FEEDBACK = Statement(f"""
+    SELECT {_COLUMNS}
+      FROM skill_feedback AS f
+     WHERE f.tenant_id = :tenant_id AND f.skill_id = :skill_id
+     ORDER BY f.created_at DESC, f.id
+     LIMIT :limit
+""")
+
+# To the published version of a skill that can be seen, by skills_pkey.
+INSERT_FEEDBACK = Statement(f"""
+    INSERT INTO skill_feedback AS f
+           (tenant_id, skill_id, skill_version_id, user_id, feedback_type, sentiment, comment, created_at)
+    SELECT s.tenant_id, s.id, s.published_version_id, :user_id, :feedback_type, :sentiment, :comment, clock_timestamp()
+      FROM skills AS s
+     WHERE s.tenant_id = :tenant_id AND s.id = :skill_id AND {IS_PUBLISHED}
+    RETURNING {_COLUMNS}
+""")
+
+
+async def count_feedback_since(connection: TenantConnection, skill_id: str, since: datetime) -> int:
+    """How many feedback items were added to the skill after that moment (S16)."""
+    return int(await connection.fetch_value(COUNT_FEEDBACK_SINCE, skill_id=skill_id, since=since))
+
+
+async def list_feedback(connection: TenantConnection, skill_id: str, *, limit: int) -> list[SkillFeedback]:
+    """The newest feedback on the skill."""
+    return read_rows(await connection.fetch(LIST_FEEDBACK, skill_id=skill_id, limit=limit), SkillFeedback)
+
+
+async def insert_feedback(
+    connection: TenantConnection,
+    skill_id: str,
+    *,
+    user_id: str | None,
+    feedback_type: FeedbackType,
+    sentiment: Sentiment | None,
+    comment: str | None,
+) -> SkillFeedback | None:
+    """Adds feedback to a visible skill; None when there is none of that id. Raises UserNotFound."""
+    with translate_constraint_errors(
+        skill_feedback_tenant_id_user_id_fkey=UserNotFound(user_id or ""),
+        skill_feedback_tenant_id_skill_id_fkey=SkillNotFound(skill_id),
+    ):
+        row = await connection.fetch_row(
+            INSERT_FEEDBACK,
+            skill_id=skill_id,
+            user_id=user_id,
+            feedback_type=feedback_type,
+            sentiment=sentiment,
+            comment=comment,
+        )
+    return read_row(row, SkillFeedback)

@@ -1,0 +1,183 @@
+"""Writes what publishing, archiving and restoring a skill decide."""
+
+from datetime import datetime
+
+from msgspec import Struct, convert
+
+from everyskill.database.catalog.skills import SKILL_COLUMNS
+from everyskill.database.statements import Statement, row_reader, to_json
+from everyskill.database.transactions import TenantConnection, translate_constraint_errors
+from everyskill.errors import TenantNotFound
+from everyskill.model.skills import DEFAULT_CATEGORY, Skill, SkillFolder, SkillStatus
+
+# By skills_tenant_id_slug_unique. NO KEY UPDATE: views of the skill go on being recorded while it is published.
+LOCK_SKILL = Statement("""
+    SELECT s.id FROM skills AS s WHERE s.tenant_id = :tenant_id AND s.slug = :slug FOR NO KEY UPDATE
+""")
+
+# A statement of its own after the lock: one that waited sees the new skill, and beside it the versions of before.
+# By skills_tenant_id_slug_unique and skill_versions_pkey.
+FIND_LOCKED_SKILL = Statement(f"""
+    SELECT {SKILL_COLUMNS}, sv.content_hash, sv.created_by AS version_author, sv.created_at AS version_created_at
+      FROM skills AS s
+      LEFT JOIN skill_versions AS sv ON sv.tenant_id = s.tenant_id AND sv.id = s.published_version_id
+     WHERE s.tenant_id = :tenant_id AND s.slug = :slug
+""")
+
+INSERT_SKILL = Statement("""
+    INSERT INTO skills (tenant_id, slug, name, description, category, author_id)
+    VALUES (:tenant_id, :slug, :name, :description, :category, :author_id)
+    ON CONFLICT ON CONSTRAINT skills_tenant_id_slug_unique DO NOTHING
+""")
+
+# The next number by skill_versions_tenant_id_skill_id_version_unique.
+INSERT_VERSION = Statement("""
+    INSERT INTO skill_versions AS sv
+           (tenant_id, skill_id, version, name, description, content, content_hash, files, created_by, created_at)
+    SELECT :tenant_id, :skill_id, coalesce(max(known.version), 0) + 1, :name, :description, :content, :content_hash,
+           :files::jsonb, :created_by, :created_at::timestamptz
+      FROM skill_versions AS known
+     WHERE known.tenant_id = :tenant_id AND known.skill_id = :skill_id
+    RETURNING sv.id, sv.version
+""")
+
+# Later than that of every other skill, also when the clock was set back: feeds begin where they ended.
+# By skills_visible_idx. NULL leaves it as it is.
+_VISIBLE_AT = """
+    CASE WHEN :visible_at::timestamptz IS NULL THEN s.visible_at
+         ELSE greatest(
+             :visible_at,
+             (SELECT max(others.visible_at) FROM skills AS others WHERE others.tenant_id = :tenant_id)
+             + interval '1 millisecond'
+         )
+    END
+"""
+
+# By skills_pkey, as the next one.
+UPDATE_SKILL = Statement(f"""
+    UPDATE skills AS s
+       SET name = :name, description = :description, category = coalesce(:category, s.category), status = :status,
+           published_version_id = :version_id, published_version = :version,
+           updated_at = coalesce(:updated_at, s.updated_at), visible_at = {_VISIBLE_AT}
+     WHERE s.tenant_id = :tenant_id AND s.id = :skill_id
+""")
+
+SET_STATUS = Statement(f"""
+    UPDATE skills AS s
+       SET status = :status, updated_at = coalesce(:updated_at, s.updated_at), visible_at = {_VISIBLE_AT}
+     WHERE s.tenant_id = :tenant_id AND s.id = :skill_id
+""")
+
+# The author saw what the author wrote (S9): the row moves along and counts no view.
+# By user_skill_views_tenant_user_skill_unique.
+MOVE_AUTHOR = Statement("""
+    UPDATE user_skill_views AS v
+       SET last_viewed_at = greatest(v.last_viewed_at, :moment::timestamptz),
+           last_viewed_version = greatest(v.last_viewed_version, :version)
+     WHERE v.tenant_id = :tenant_id AND v.user_id = :user_id AND v.skill_id = :skill_id
+""")
+
+
+class VersionOrigin(Struct, frozen=True):
+    """What a skill's published version was made of, by whom and when; None of it where there is no version."""
+
+    content_hash: str | None
+    version_author: str | None
+    version_created_at: datetime | None
+
+
+class LockedSkill(Struct, frozen=True):
+    """A skill whose row this transaction has locked, and where its published version comes from."""
+
+    skill: Skill
+    origin: VersionOrigin
+
+
+_read_origin = row_reader(VersionOrigin)
+
+
+async def lock_skill(connection: TenantConnection, slug: str) -> LockedSkill | None:
+    """The skill of that slug, locked against other publishers until the transaction ends."""
+    # What the first statement did not find is not locked, though the second one may see it.
+    if await connection.fetch_row(LOCK_SKILL, slug=slug) is None:
+        return None
+    row = await connection.fetch_row(FIND_LOCKED_SKILL, slug=slug)
+    return None if row is None else LockedSkill(convert(dict(row), Skill), _read_origin(row))
+
+
+async def insert_skill(connection: TenantConnection, folder: SkillFolder, author_id: str | None) -> None:
+    """Adds a draft of that slug unless there is a skill already. Raises TenantNotFound."""
+    with translate_constraint_errors(skills_tenant_id_fkey=TenantNotFound(connection.tenant_id)):
+        await connection.fetch(
+            INSERT_SKILL,
+            slug=folder.slug,
+            name=folder.name,
+            description=folder.description,
+            category=folder.category or DEFAULT_CATEGORY,
+            author_id=author_id,
+        )
+
+
+async def insert_version(
+    connection: TenantConnection, skill_id: str, folder: SkillFolder, *, author_id: str | None, moment: datetime
+) -> tuple[str, int]:
+    """Adds the next version of a skill that is locked, and returns its id and number."""
+    [row] = await connection.fetch(
+        INSERT_VERSION,
+        skill_id=skill_id,
+        name=folder.name,
+        description=folder.description,
+        content=folder.content,
+        content_hash=folder.content_hash,
+        files=to_json(folder.files),
+        created_by=author_id,
+        created_at=moment,
+    )
+    return row["id"], row["version"]
+
+
+async def update_skill(
+    connection: TenantConnection,
+    skill_id: str,
+    folder: SkillFolder,
+    *,
+    version_id: str,
+    version: int,
+    status: SkillStatus,
+    visible_at: datetime | None,
+) -> None:
+    """Makes a version the published one, visible from that moment on; None while the skill is hidden.
+
+    No category leaves it as it is.
+    """
+    await connection.fetch(
+        UPDATE_SKILL,
+        skill_id=skill_id,
+        name=folder.name,
+        description=folder.description,
+        category=folder.category,
+        version_id=version_id,
+        version=version,
+        status=status,
+        updated_at=visible_at,
+        visible_at=visible_at,
+    )
+
+
+async def set_status(
+    connection: TenantConnection,
+    skill_id: str,
+    status: SkillStatus,
+    *,
+    updated_at: datetime | None = None,
+    visible_at: datetime | None = None,
+) -> None:
+    """Shows or hides a skill. A time that is None stays as it is."""
+    await connection.fetch(SET_STATUS, skill_id=skill_id, status=status, updated_at=updated_at, visible_at=visible_at)
+
+
+async def move_author(
+    connection: TenantConnection, skill_id: str, user_id: str, *, version: int, moment: datetime
+) -> None:
+    """Moves an author's own row along, if there is one (S9)."""
+    await connection.fetch(MOVE_AUTHOR, skill_id=skill_id, user_id=user_id, version=version, moment=moment)

@@ -1,0 +1,48 @@
+"""Asks about the versions of skills."""
+
+import msgspec
+
+from everyskill.database.statements import Statement, read_rows
+from everyskill.database.transactions import TenantConnection
+from everyskill.model.skills import SkillFile, SkillVersion, VersionSummary
+
+# By skill_versions_tenant_id_skill_id_version_unique.
+FIND_VERSION = Statement("""
+    SELECT sv.id, sv.skill_id, sv.version, sv.name, sv.description, sv.content, sv.content_hash, sv.files,
+           sv.created_by, sv.created_at
+      FROM skill_versions AS sv
+     WHERE sv.tenant_id = :tenant_id AND sv.skill_id = :skill_id AND sv.version = :version
+""")
+
+# By skill_versions_tenant_id_skill_id_version_unique, backwards.
+LIST_VERSIONS = Statement("""
+    SELECT sv.id, sv.version, sv.name, sv.description, sv.content_hash, sv.created_by, sv.created_at
+      FROM skill_versions AS sv
+     WHERE sv.tenant_id = :tenant_id AND sv.skill_id = :skill_id
+     ORDER BY sv.version DESC
+""")
+
+# By skill_versions_pkey.
+FIND_VERSION_NUMBER = Statement("""
+    SELECT sv.version FROM skill_versions AS sv WHERE sv.tenant_id = :tenant_id AND sv.id = :version_id
+""")
+
+
+async def find_version(connection: TenantConnection, skill_id: str, version: int) -> SkillVersion | None:
+    """A version of a skill by its number."""
+    row = await connection.fetch_row(FIND_VERSION, skill_id=skill_id, version=version)
+    if row is None:
+        return None
+    files = msgspec.json.decode(row["files"], type=tuple[SkillFile, ...])
+    return msgspec.convert({**row, "files": files}, SkillVersion)
+
+
+async def list_versions(connection: TenantConnection, skill_id: str) -> list[VersionSummary]:
+    """All versions of a skill without their texts, newest first."""
+    return read_rows(await connection.fetch(LIST_VERSIONS, skill_id=skill_id), VersionSummary)
+
+
+async def find_version_number(connection: TenantConnection, version_id: str) -> int | None:
+    """The number of a version, if there is one of that id."""
+    number: int | None = await connection.fetch_value(FIND_VERSION_NUMBER, version_id=version_id)
+    return number

@@ -1,0 +1,152 @@
+"""Opens connections, refuses those that must not serve, and translates what the driver raises.
+
+Not fit to serve is the wrong server, the wrong role, or the wrong revision.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+
+from everyskill.errors import (
+    DatabaseNotMigrated,
+    DatabaseReadOnly,
+    DatabaseTooNew,
+    DatabaseUnreachable,
+    InvalidSetting,
+    MissingPrivilege,
+    PostgresTooOld,
+    UnsafeRole,
+)
+from everyskill.schema.policies import APP_ROLE, TENANT_COLUMNS
+from everyskill.schema.revisions import HEAD, REVISIONS
+
+MIN_POSTGRES = 15
+AnyConnection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+CONNECT_SECONDS = 10.0
+ANSWER_SECONDS = 60.0
+
+_ROLE = """
+SELECT current_user AS name,
+       EXISTS (SELECT FROM pg_roles AS r
+                WHERE (r.rolsuper OR r.rolbypassrls) AND pg_has_role(session_user, r.oid, 'MEMBER')) AS bypasses,
+       EXISTS (SELECT FROM pg_class AS c
+                WHERE c.relname = ANY($1) AND c.relnamespace = to_regnamespace('public')
+                  AND pg_has_role(session_user, c.relowner, 'MEMBER')) AS owns,
+       EXISTS (SELECT FROM unnest($1::text[]) AS t(name)
+                WHERE to_regclass(t.name) IS DISTINCT FROM to_regclass('public.' || t.name)) AS is_shadowed,
+       to_regclass('public.alembic_version') IS NOT NULL AS migrated,
+       coalesce(pg_has_role(current_user, to_regrole($2)::oid, 'USAGE'), false) AS member
+"""
+
+
+async def connect_once(url: str, *, answer_seconds: float | None = ANSWER_SECONDS) -> asyncpg.Connection:
+    """Opens one connection, unchecked: for the owner's acts. None waits for answers as long as they take.
+
+    Raises DatabaseUnreachable or InvalidSetting.
+    """
+    with translate_driver_errors(), translate_url_errors():
+        return await asyncpg.connect(url, timeout=CONNECT_SECONDS, command_timeout=answer_seconds)
+
+
+async def open_pool(url: str, *, size: int) -> asyncpg.Pool:
+    """Opens a pool of at most `size` connections after `check_serving` approved of them."""
+    with translate_driver_errors(), translate_url_errors():
+        pool = await asyncpg.create_pool(
+            url,
+            # No connection is kept against its will: asyncpg would log each failure to replace one.
+            min_size=0,
+            max_size=size,
+            timeout=CONNECT_SECONDS,
+            command_timeout=ANSWER_SECONDS,
+            reset=_keep_settings,
+            server_settings={"application_name": "everyskill"},
+        )
+        try:
+            async with pool.acquire() as connection:
+                await check_serving(connection)
+        except BaseException:
+            await pool.close()
+            raise
+    return pool
+
+
+async def read_revision(connection: AnyConnection) -> str | None:
+    """The revision that the database is at; None before the first migration."""
+    if await connection.fetchval("SELECT to_regclass('public.alembic_version')") is None:
+        return None
+    revision: str | None = await connection.fetchval("SELECT version_num FROM public.alembic_version")
+    return revision
+
+
+async def check_serving(connection: AnyConnection) -> None:
+    """Raises the DatabaseNotReady that says why this connection must not serve tenants, if there is a reason."""
+    version = connection.get_server_version()
+    if version.major < MIN_POSTGRES:
+        raise PostgresTooOld(f"{version.major}.{version.minor}")
+    [role] = await connection.fetch(_ROLE, list(TENANT_COLUMNS), APP_ROLE)
+    if role["bypasses"]:
+        raise UnsafeRole(role["name"], "is, or may become, a superuser or a role with BYPASSRLS")
+    if role["owns"]:
+        raise UnsafeRole(role["name"], "owns the tables, or may become their owner")
+    if role["is_shadowed"]:
+        raise UnsafeRole(role["name"], "finds tables of another schema where ours are meant (search_path)")
+    if not role["migrated"]:
+        raise DatabaseNotMigrated(None, HEAD)
+    if not role["member"]:
+        raise MissingPrivilege(role["name"], f"membership in {APP_ROLE}")
+    check_revision(await connection.fetchval("SELECT version_num FROM public.alembic_version"))
+
+
+def check_revision(found: str | None) -> None:
+    """Raises DatabaseNotMigrated for an older revision than ours, DatabaseTooNew for one we do not know."""
+    if found is not None and found not in REVISIONS:
+        raise DatabaseTooNew(found, HEAD)
+    if found != HEAD:
+        raise DatabaseNotMigrated(found, HEAD)
+
+
+@contextmanager
+def translate_driver_errors() -> Iterator[None]:
+    """Turns every way in which a server is not there, or not there for us, into the DatabaseNotReady that says so."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise DatabaseUnreachable("no answer in time") from error
+    except asyncpg.InternalClientError as error:
+        raise DatabaseUnreachable("the server closed the connection") from error
+    except asyncpg.ReadOnlySQLTransactionError as error:
+        raise DatabaseReadOnly(str(error)) from error
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise MissingPrivilege(None, f"more privileges ({error})") from error
+    except (
+        OSError,
+        asyncpg.InterfaceError,
+        asyncpg.PostgresConnectionError,
+        asyncpg.InvalidAuthorizationSpecificationError,
+        asyncpg.InvalidCatalogNameError,
+        asyncpg.InsufficientResourcesError,
+        asyncpg.OperatorInterventionError,
+        asyncpg.ObjectNotInPrerequisiteStateError,
+    ) as error:
+        raise DatabaseUnreachable(str(error) or type(error).__name__) from error
+
+
+@contextmanager
+def translate_url_errors() -> Iterator[None]:
+    """Turns what the driver or the server says of a URL that it cannot use into an InvalidSetting."""
+    try:
+        yield
+    except (
+        ValueError,
+        # The driver sends what it does not know as settings of the session.
+        asyncpg.UndefinedObjectError,
+        asyncpg.InvalidParameterValueError,
+        asyncpg.CantChangeRuntimeParamError,
+    ) as error:
+        raise InvalidSetting("database URL", str(error)) from error
+
+
+async def _keep_settings(connection: asyncpg.Connection) -> None:
+    """Resets nothing: every setting ends with its transaction. Saves a round trip on every call."""

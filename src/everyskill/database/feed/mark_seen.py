@@ -1,0 +1,41 @@
+"""Marks a whole feed as seen."""
+
+from datetime import datetime
+
+from everyskill.database.rules import IS_UPDATED
+from everyskill.database.statements import CUSTOM_NESTED_LOOP_PLAN, Statement
+from everyskill.database.transactions import TenantConnection
+
+# Moves the user's updated views, by user_skill_views_tenant_user_skill_unique or skills_recent_updates_idx, whichever
+# the planner finds to be fewer. :as_of is not rounded to the millisecond as stored moments are:
+# catalog/visible_at.py says why the exact moment compares right.
+MARK_ALL_SEEN = Statement(
+    f"""
+    WITH stale AS (
+        SELECT v.id, s.published_version
+          FROM user_skill_views AS v
+          JOIN skills AS s ON s.tenant_id = v.tenant_id AND s.id = v.skill_id
+         WHERE v.tenant_id = :tenant_id AND v.user_id = :user_id AND s.tenant_id = :tenant_id
+           AND {IS_UPDATED} AND s.updated_at <= :as_of::timestamptz
+         -- The order in which batches of views lock their rows, so that no two deadlock.
+         ORDER BY v.skill_id
+           FOR NO KEY UPDATE OF v
+    ), moved AS (
+        UPDATE user_skill_views AS v
+           SET last_viewed_at = greatest(v.last_viewed_at, least(:as_of, clock_timestamp())),
+               last_viewed_version = greatest(v.last_viewed_version, stale.published_version)
+          FROM stale
+         WHERE v.tenant_id = :tenant_id AND v.id = stale.id
+        RETURNING v.id
+    )
+    SELECT (SELECT count(*) FROM moved) AS moved,
+           EXISTS (SELECT FROM users AS u WHERE u.tenant_id = :tenant_id AND u.id = :user_id) AS has_user
+    """,
+    plan=CUSTOM_NESTED_LOOP_PLAN,
+)
+
+
+async def mark_all_seen(connection: TenantConnection, user_id: str, as_of: datetime) -> tuple[int, bool]:
+    """Moves the user's stale views up to a list's moment (S8): how many, and whether there is such a user."""
+    [row] = await connection.fetch(MARK_ALL_SEEN, user_id=user_id, as_of=as_of)
+    return row["moved"], row["has_user"]

@@ -1,0 +1,63 @@
+"""Asks about the users of a tenant, and adds them."""
+
+from everyskill.database.statements import Statement, read_row, read_rows
+from everyskill.database.transactions import TenantConnection, translate_constraint_errors
+from everyskill.errors import TenantNotFound, UserExists
+from everyskill.model.tenants import Role, User
+
+_COLUMNS = "u.id, u.email, u.name, u.role, u.created_at, u.updated_at"
+
+# All by users_pkey.
+FIND_USER = Statement(f"SELECT {_COLUMNS} FROM users AS u WHERE u.tenant_id = :tenant_id AND u.id = :user_id")
+
+LIST_USERS = Statement(f"SELECT {_COLUMNS} FROM users AS u WHERE u.tenant_id = :tenant_id ORDER BY u.id LIMIT :limit")
+
+LOCK_USER = Statement("""
+    SELECT u.id FROM users AS u WHERE u.tenant_id = :tenant_id AND u.id = :user_id FOR KEY SHARE
+""")
+
+_INSERT = """
+    INSERT INTO users AS u (tenant_id, id, email, name, role) VALUES (:tenant_id, :user_id, :email, :name, :role)
+"""
+
+INSERT_USER = Statement(f"{_INSERT} RETURNING {_COLUMNS}")
+
+# Without a target: whoever has the id or the e-mail address keeps it.
+INSERT_USER_IF_NEW = Statement(f"{_INSERT} ON CONFLICT DO NOTHING")
+
+
+async def find_user(connection: TenantConnection, user_id: str) -> User | None:
+    """The user, if there is one of that id."""
+    return read_row(await connection.fetch_row(FIND_USER, user_id=user_id), User)
+
+
+async def list_users(connection: TenantConnection, *, limit: int) -> list[User]:
+    """The first users by id."""
+    return read_rows(await connection.fetch(LIST_USERS, limit=limit), User)
+
+
+async def lock_user(connection: TenantConnection, user_id: str) -> bool:
+    """Whether there is a user of that id, who then stays until this transaction ends."""
+    return await connection.fetch_value(LOCK_USER, user_id=user_id) is not None
+
+
+async def insert_user(
+    connection: TenantConnection, user_id: str, *, email: str | None, name: str | None, role: Role
+) -> User:
+    """Adds a user. Raises UserExists or TenantNotFound."""
+    with translate_constraint_errors(
+        users_pkey=UserExists("id", user_id),
+        users_tenant_id_email_unique=UserExists("email", email or ""),
+        users_tenant_id_fkey=TenantNotFound(connection.tenant_id),
+    ):
+        rows = await connection.fetch(INSERT_USER, user_id=user_id, email=email, name=name, role=role.value)
+    [user] = read_rows(rows, User)
+    return user
+
+
+async def insert_user_if_new(
+    connection: TenantConnection, user_id: str, *, email: str | None, name: str | None, role: Role
+) -> None:
+    """Adds a user unless somebody has the id or the e-mail already. Raises TenantNotFound."""
+    with translate_constraint_errors(users_tenant_id_fkey=TenantNotFound(connection.tenant_id)):
+        await connection.fetch(INSERT_USER_IF_NEW, user_id=user_id, email=email, name=name, role=role.value)

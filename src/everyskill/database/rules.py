@@ -1,0 +1,20 @@
+"""The rules of "changed" as SQL, each written once, over the aliases that every statement uses: v a view, s a skill.
+
+A test holds IS_UPDATED against `model.changes.is_updated`, which is the same rule for values at hand.
+"""
+
+from datetime import timedelta
+
+from everyskill.model.whats_new import WINDOW
+
+# Whether anybody can see the skill. Spelled out: only so can the planner use the partial index on published skills.
+IS_PUBLISHED = "s.status = 'published'"
+
+# Rule S1: "updated for a user". An unknown version leaves the test of the time alone.
+IS_UPDATED = f"""(
+    {IS_PUBLISHED} AND (s.published_version > v.last_viewed_version OR s.updated_at > v.last_viewed_at)
+)"""
+
+# Rule S7: the window is about the change, never about the view. now() is stable, so an index scan can start at it.
+# In hours: a day of the session's time zone may have 23 or 25.
+IN_WINDOW = f"s.updated_at >= now() - interval '{WINDOW // timedelta(hours=1)} hours'"

@@ -1,0 +1,156 @@
+"""Opens a tenant's transaction; nothing else may set the tenant."""
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from hashlib import blake2b
+from typing import Any, Literal, TypeAlias
+
+import asyncpg
+from asyncpg import Record
+
+from everyskill.database.connections import AnyConnection, translate_driver_errors
+from everyskill.database.statements import Statement, to_json
+from everyskill.errors import EverySkillError
+
+Isolation: TypeAlias = Literal["READ COMMITTED", "REPEATABLE READ"]
+
+
+def recording_lock(tenant_id: str, user_id: str) -> int:
+    """The key of the advisory lock that who records views of a user holds, shared, to the end of the transaction."""
+    # JSON, so that no two pairs are spelled alike.
+    name = to_json(("everyskill:recording", tenant_id, user_id)).encode()
+    return int.from_bytes(blake2b(name, digest_size=8).digest(), signed=True)
+
+
+class Transaction:
+    """A transaction on one connection, which begins with its first statement and may go from tenant to tenant.
+
+    BEGIN, the tenant and the planner's settings of the first statement go in one message, which saves round trips.
+    """
+
+    __slots__ = ("_begin", "_connection", "_settings", "_tenant")
+
+    def __init__(self, connection: AnyConnection, begin: str) -> None:
+        self._connection = connection
+        self._begin = begin
+        self._settings = ""
+        self._tenant: TenantConnection | None = None
+
+    def enter(self, tenant_id: str, *, recording: Iterable[str] = ()) -> "TenantConnection":
+        """The transaction as one tenant's. Whoever records views says here of which users.
+
+        Until the end of the transaction nobody saves a feed checkpoint of these users, and that must begin before the
+        snapshot of the statement that records.
+        """
+        locks = sorted({recording_lock(tenant_id, user_id) for user_id in recording})
+        return TenantConnection(self, tenant_id, "".join(f", pg_advisory_xact_lock_shared({key})" for key in locks))
+
+    async def prepare_for(self, tenant: "TenantConnection", statement: Statement) -> AnyConnection:
+        """The connection, begun, with the tenant set and the statement's settings in force."""
+        if self._tenant is not tenant:
+            begin, self._begin = self._begin, ""
+            if begin:
+                self._settings = statement.settings
+            # A message of several statements takes no parameters; in hex no id can be anything but an id.
+            tenant_id = f"convert_from(decode('{tenant.tenant_id.encode().hex()}', 'hex'), 'UTF8')"
+            await self._connection.execute(
+                f"{begin}SELECT set_config('app.current_tenant_id', {tenant_id}, true)"
+                f"{self._settings if begin else ''}{tenant.locks}"
+            )
+            self._tenant = tenant
+        if statement.settings != self._settings:
+            raise AssertionError(f"planned otherwise than the transaction it runs in: {statement.sql}")
+        return self._connection
+
+    async def end(self, command: Literal["COMMIT", "ROLLBACK"]) -> None:
+        """Ends what was begun."""
+        if not self._begin:
+            await self._connection.execute(command)
+
+
+class TenantConnection:
+    """A connection within a tenant's transaction. It binds `:tenant_id` in every statement by itself."""
+
+    __slots__ = ("_transaction", "locks", "tenant_id")
+
+    def __init__(self, transaction: Transaction, tenant_id: str, locks: str) -> None:
+        self._transaction = transaction
+        self.tenant_id = tenant_id
+        self.locks = locks
+
+    async def fetch(self, statement: Statement, **values: Any) -> list[Record]:
+        """All rows."""
+        connection = await self._transaction.prepare_for(self, statement)
+        values["tenant_id"] = self.tenant_id
+        rows: list[Record] = await connection.fetch(statement.text, *statement.arguments(values))
+        return rows
+
+    async def fetch_row(self, statement: Statement, **values: Any) -> Record | None:
+        """The first row, if there is one."""
+        connection = await self._transaction.prepare_for(self, statement)
+        values["tenant_id"] = self.tenant_id
+        row: Record | None = await connection.fetchrow(statement.text, *statement.arguments(values))
+        return row
+
+    async def fetch_value(self, statement: Statement, **values: Any) -> Any:
+        """The first column of the first row; None where there is no row."""
+        row = await self.fetch_row(statement, **values)
+        return None if row is None else row[0]
+
+
+@asynccontextmanager
+async def begin(
+    pool: asyncpg.Pool, *, readonly: bool, isolation: Isolation = "READ COMMITTED"
+) -> AsyncIterator[Transaction]:
+    """A transaction that is committed when the block ends, and undone when it raises (S14).
+
+    Its isolation is set here and never the server's default: what waits for a lock must then see what it waited for.
+    """
+    with translate_driver_errors():
+        async with pool.acquire() as connection:
+            transaction = Transaction(connection, f"BEGIN ISOLATION LEVEL {isolation}{' READ ONLY' * readonly}; ")
+            try:
+                yield transaction
+            except BaseException:
+                # A connection that is lost has nothing to undo, and the first error says more.
+                with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                    await transaction.end("ROLLBACK")
+                raise
+            await transaction.end("COMMIT")
+
+
+class TenantTransactions:
+    """Opens the transactions of one tenant. Costs nothing to make."""
+
+    __slots__ = ("_pool", "tenant_id")
+
+    def __init__(self, pool: asyncpg.Pool, tenant_id: str) -> None:
+        self._pool = pool
+        self.tenant_id = tenant_id
+
+    @asynccontextmanager
+    async def read(self, *, snapshot: bool = False) -> AsyncIterator[TenantConnection]:
+        """A transaction that cannot write: a question never records anything, whatever its SQL says (S10).
+
+        With `snapshot` all its statements see the same state.
+        """
+        isolation: Isolation = "REPEATABLE READ" if snapshot else "READ COMMITTED"
+        async with begin(self._pool, readonly=True, isolation=isolation) as transaction:
+            yield transaction.enter(self.tenant_id)
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[TenantConnection]:
+        """A transaction that is committed when the block ends, and undone when it raises (S14)."""
+        async with begin(self._pool, readonly=False) as transaction:
+            yield transaction.enter(self.tenant_id)
+
+
+@contextmanager
+def translate_constraint_errors(**errors: EverySkillError) -> Iterator[None]:
+    """Raises the given error where PostgreSQL refuses by the constraint of that name."""
+    try:
+        yield
+    except asyncpg.IntegrityConstraintViolationError as error:
+        if error.constraint_name in errors:
+            raise errors[error.constraint_name] from error
+        raise

@@ -1,0 +1,1 @@
+"""Who saw which skill: asking about views, recording them, and visits."""

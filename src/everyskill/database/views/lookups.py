@@ -1,0 +1,93 @@
+"""Asks what users saw, and which of it was updated since; many users at once."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from everyskill.database.rules import IS_UPDATED
+from everyskill.database.statements import Statement, row_reader, to_json
+from everyskill.database.transactions import TenantConnection
+from everyskill.model.views import UserSkillView, ViewState
+
+
+class Lookup(Struct, frozen=True):
+    """Some skills that one user is asked about."""
+
+    user_id: str
+    skill_ids: Sequence[str]
+
+
+# Lookups as rows, each with its place from 1 up. One JSON value costs half of what parallel arrays of all ids do.
+LOOKUPS = """
+    ROWS FROM (json_to_recordset(:lookups::json) AS (user_id text, skill_ids text[]))
+    WITH ORDINALITY AS asked (user_id, skill_ids, place)
+"""
+
+# The views of each lookup, by user_skill_views_tenant_user_skill_unique. OFFSET 0 keeps the planner from turning the
+# join round, that is from looking up what is asked for in many rows.
+ASKED_VIEWS = """
+    LATERAL (
+        SELECT seen.id, seen.tenant_id, seen.user_id, seen.skill_id,
+               seen.last_viewed_at, seen.last_viewed_version, seen.view_count
+          FROM user_skill_views AS seen
+         WHERE seen.tenant_id = :tenant_id AND seen.user_id = asked.user_id AND seen.skill_id = ANY (asked.skill_ids)
+        OFFSET 0
+    ) AS v
+"""
+
+FIND_VIEWS = Statement(f"""
+    SELECT asked.place, v.*
+      FROM {LOOKUPS}
+      JOIN {ASKED_VIEWS} ON true
+""")
+
+# Which views are updated. Skills by skills_pkey: by their key alone, or a partial index would tempt the planner.
+FIND_UPDATED = Statement(f"""
+    SELECT asked.place, v.skill_id
+      FROM {LOOKUPS}
+      JOIN {ASKED_VIEWS} ON true
+      JOIN LATERAL (
+          SELECT skills.status, skills.updated_at, skills.published_version
+            FROM skills
+           WHERE skills.tenant_id = :tenant_id AND skills.id = v.skill_id
+          OFFSET 0
+      ) AS s ON true
+     WHERE {IS_UPDATED}
+""")
+
+# Views with their badges. An unknown version, or a skill that this transaction does not see, is no update.
+FIND_VIEW_STATES = Statement(f"""
+    SELECT asked.place, v.skill_id, v.last_viewed_at, v.last_viewed_version, v.view_count,
+           coalesce(
+               (SELECT {IS_UPDATED} FROM skills AS s WHERE s.tenant_id = :tenant_id AND s.id = v.skill_id), false
+           ) AS is_updated
+      FROM {LOOKUPS}
+      JOIN {ASKED_VIEWS} ON true
+""")
+
+_read_view = row_reader(UserSkillView)
+_read_state = row_reader(ViewState)
+
+
+async def find_views(connection: TenantConnection, lookups: Sequence[Lookup]) -> list[dict[str, UserSkillView]]:
+    """For each lookup, in order, the user's views by skill id; a skill never viewed is not in it."""
+    found: list[dict[str, UserSkillView]] = [{} for _ in lookups]
+    for row in await connection.fetch(FIND_VIEWS, lookups=to_json(lookups)):
+        found[row["place"] - 1][row["skill_id"]] = _read_view(row)
+    return found
+
+
+async def find_updated(connection: TenantConnection, lookups: Sequence[Lookup]) -> list[set[str]]:
+    """For each lookup, in order, which of its skills are updated for the user (S1)."""
+    found: list[set[str]] = [set() for _ in lookups]
+    for row in await connection.fetch(FIND_UPDATED, lookups=to_json(lookups)):
+        found[row["place"] - 1].add(row["skill_id"])
+    return found
+
+
+async def find_view_states(connection: TenantConnection, lookups: Sequence[Lookup]) -> list[dict[str, ViewState]]:
+    """Both at once: for each lookup, in order, the user's views by skill id, each with its badge."""
+    found: list[dict[str, ViewState]] = [{} for _ in lookups]
+    for row in await connection.fetch(FIND_VIEW_STATES, lookups=to_json(lookups)):
+        found[row["place"] - 1][row["skill_id"]] = _read_state(row)
+    return found

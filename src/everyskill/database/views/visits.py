@@ -1,0 +1,126 @@
+"""Visits: asks in one snapshot what changed for users since their last views, and records new ones after that (S6)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+from asyncpg import Record
+from msgspec import Struct
+
+from everyskill.database.rules import IS_PUBLISHED
+from everyskill.database.statements import Statement, row_reader, to_json
+from everyskill.database.transactions import TenantConnection
+from everyskill.database.views.lookups import LOOKUPS, Lookup
+from everyskill.database.views.record import record_views
+from everyskill.model.changes import VersionFacts
+from everyskill.model.skills import SkillFile, SkillStatus
+from everyskill.model.views import NewUserSkillView, UserSkillView, ViewKey
+
+# The user's view of each visible skill, the skill, what its published version and the version that was seen consist of,
+# and how much feedback came since. All by primary keys, user_skill_views_tenant_user_skill_unique,
+# skill_versions_tenant_id_skill_id_version_unique and skill_feedback_skill_created_idx.
+FIND_CHANGES = Statement(f"""
+    SELECT asked.place, s.id AS skill_id, s.status, s.updated_at, s.published_version,
+           v.id, v.tenant_id, v.user_id, v.last_viewed_at, v.last_viewed_version, v.view_count,
+           published.description AS published_description, published.files AS published_files,
+           seen.description AS seen_description, seen.files AS seen_files,
+           (SELECT count(*)
+              FROM skill_feedback AS f
+             WHERE f.tenant_id = :tenant_id AND f.skill_id = s.id AND f.created_at > v.last_viewed_at
+           ) AS feedback_count,
+           -- Read after the snapshot was taken, so no change that is in it has a later moment.
+           clock_timestamp() AS as_of
+      FROM {LOOKUPS}
+      JOIN unnest(asked.skill_ids) AS wanted (skill_id) ON true
+      JOIN LATERAL (
+          SELECT skills.id, skills.status, skills.updated_at, skills.published_version_id, skills.published_version
+            FROM skills
+           WHERE skills.tenant_id = :tenant_id AND skills.id = wanted.skill_id
+          OFFSET 0
+      ) AS s ON true
+      LEFT JOIN LATERAL (
+          SELECT skill_versions.description, skill_versions.files
+            FROM skill_versions
+           WHERE skill_versions.tenant_id = :tenant_id AND skill_versions.id = s.published_version_id
+          OFFSET 0
+      ) AS published ON true
+      LEFT JOIN LATERAL (
+          SELECT views.*
+            FROM user_skill_views AS views
+           WHERE views.tenant_id = :tenant_id AND views.user_id = asked.user_id AND views.skill_id = s.id
+          OFFSET 0
+      ) AS v ON true
+      LEFT JOIN LATERAL (
+          SELECT skill_versions.description, skill_versions.files
+            FROM skill_versions
+           WHERE skill_versions.tenant_id = :tenant_id AND skill_versions.skill_id = s.id
+             AND skill_versions.version = v.last_viewed_version
+          OFFSET 0
+      ) AS seen ON true
+     WHERE {IS_PUBLISHED}
+""")
+
+_read_view = row_reader(UserSkillView)
+
+
+class SkillChanges(Struct, frozen=True):
+    """What a change summary is made of: a user's last view, the skill now, and the moment at which both were so."""
+
+    previous: UserSkillView | None
+    status: SkillStatus
+    updated_at: datetime
+    published_version: int | None
+    published: VersionFacts | None
+    seen: VersionFacts | None
+    feedback_count: int
+    as_of: datetime
+
+
+async def find_changes(connection: TenantConnection, lookups: Sequence[Lookup]) -> list[dict[str, SkillChanges]]:
+    """For each lookup, in order, what changed in its skills, by id; without skills that are hidden or not there."""
+    found: list[dict[str, SkillChanges]] = [{} for _ in lookups]
+    for row in await connection.fetch(FIND_CHANGES, lookups=to_json(lookups)):
+        found[row["place"] - 1][row["skill_id"]] = _skill_changes(row)
+    return found
+
+
+async def visit_skills(connection: TenantConnection, visits: Sequence[ViewKey]) -> list[SkillChanges | str]:
+    """For each user id and skill id, in order, what changed before any of these visits, which are then recorded.
+
+    Where one could not be recorded, what this tenant does not have: "tenant", "user" or "skill".
+    """
+    found = await find_changes(connection, [Lookup(user_id, [skill_id]) for user_id, skill_id in visits])
+    changes = {visit: each[visit[1]] for visit, each in zip(visits, found, strict=True) if each}
+    views = [
+        NewUserSkillView(
+            tenant_id=connection.tenant_id,
+            user_id=user_id,
+            skill_id=skill_id,
+            last_viewed_at=changes[user_id, skill_id].as_of,
+            last_viewed_version=changes[user_id, skill_id].published_version,
+        )
+        for user_id, skill_id in visits
+        if (user_id, skill_id) in changes
+    ]
+    recorded = await record_views(connection, views) if views else []
+    missing = {(view.user_id, view.skill_id): reason for view, reason in zip(views, recorded, strict=True)}
+    return [missing.get(visit) or changes.get(visit) or "skill" for visit in visits]
+
+
+def _skill_changes(row: Record) -> SkillChanges:
+    return SkillChanges(
+        previous=None if row["id"] is None else _read_view(row),
+        status=SkillStatus(row["status"]),
+        updated_at=row["updated_at"],
+        published_version=row["published_version"],
+        published=_version_facts(row["published_description"], row["published_files"]),
+        seen=_version_facts(row["seen_description"], row["seen_files"]),
+        feedback_count=row["feedback_count"],
+        as_of=row["as_of"],
+    )
+
+
+def _version_facts(description: str | None, files: str | None) -> VersionFacts | None:
+    if description is None or files is None:
+        return None
+    return VersionFacts(description, msgspec.json.decode(files, type=tuple[SkillFile, ...]))

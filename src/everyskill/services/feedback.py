@@ -1,0 +1,59 @@
+"""Feedback: what people say about a skill."""
+
+from datetime import datetime
+
+from everyskill.database.catalog import feedback
+from everyskill.errors import InvalidChoice, InvalidText, SkillNotFound
+from everyskill.model.feedback import FeedbackType, Sentiment, SkillFeedback
+from everyskill.model.inputs import MAX_COMMENT_LENGTH, check_id, check_moment, check_text
+from everyskill.services.tenant_scope import TenantScope
+
+
+async def add_feedback(
+    tenant: TenantScope,
+    skill_id: str,
+    *,
+    user_id: str | None = None,
+    comment: str | None = None,
+    sentiment: Sentiment | str | None = None,
+    feedback_type: FeedbackType | str = FeedbackType.COMMENT,
+) -> SkillFeedback:
+    """Adds feedback to the published version of a skill: a comment, a sentiment, or both.
+
+    Raises SkillNotFound for a skill that is not there, hidden, or another tenant's; UserNotFound, InvalidText,
+    InvalidChoice, InvalidIdentifier.
+    """
+    check_id("skill_id", skill_id)
+    if user_id is not None:
+        check_id("user_id", user_id)
+    if comment is not None:
+        check_text("comment", comment, longest=MAX_COMMENT_LENGTH)
+    if comment is None and sentiment is None:
+        raise InvalidText("comment", "must be given where no sentiment is")
+    if sentiment is not None and sentiment not in list(Sentiment):
+        raise InvalidChoice("sentiment", str(sentiment), tuple(Sentiment))
+    if feedback_type not in list(FeedbackType):
+        raise InvalidChoice("feedback_type", str(feedback_type), tuple(FeedbackType))
+    async with tenant._transactions.write() as connection:
+        added = await feedback.insert_feedback(
+            connection,
+            skill_id,
+            user_id=user_id,
+            comment=comment,
+            sentiment=None if sentiment is None else Sentiment(sentiment),
+            feedback_type=FeedbackType(feedback_type),
+        )
+    if added is None:
+        raise SkillNotFound(skill_id)
+    return added
+
+
+async def count_feedback_since(tenant: TenantScope, skill_id: str, since: datetime) -> int:
+    """How many feedback items the skill got after `since`, strictly (S16). 0 for a skill that is not there.
+
+    Raises InvalidTimestamp, InvalidIdentifier.
+    """
+    check_id("skill_id", skill_id)
+    moment = check_moment("since", since)
+    async with tenant._transactions.read() as connection:
+        return await feedback.count_feedback_since(connection, skill_id, moment)

@@ -1,0 +1,86 @@
+"""A skill's page: what it says, what changed since this user's last view, and what others say of it."""
+
+import asyncio
+from datetime import datetime, timedelta
+
+from everyskill.database.catalog import feedback, versions
+from everyskill.database.catalog.visible_at import read_clock
+from everyskill.database.transactions import TenantConnection
+from everyskill.database.views.lookups import Lookup, find_views
+from everyskill.model.changes import detect_changes
+from everyskill.model.diffs import FileDiff, diff_versions
+from everyskill.model.inputs import check_id, check_moment, check_type, check_version
+from everyskill.model.skill_pages import SkillPageContent
+from everyskill.model.skills import Skill, SkillVersion
+from everyskill.model.views import AnyView, ViewBeforeVisit
+from everyskill.services.skills import require_skill
+from everyskill.services.tenant_scope import TenantScope
+
+MAX_FEEDBACK = 50
+
+
+async def get_skill_page(
+    tenant: TenantScope, user_id: str, slug_or_id: str, *, since: ViewBeforeVisit | None = None
+) -> SkillPageContent:
+    """All that a skill's page shows to a user, in one snapshot. Records nothing (S10).
+
+    What changed is compared with the user's view row, or with `since` where the user's last visit is the one that it
+    came before: after the page recorded the view that its user is still reading. What to record is the version of
+    `published`, and `as_of`.
+
+    Raises SkillNotFound for a skill that is not there, hidden, or another tenant's; InvalidArgument, InvalidIdentifier,
+    InvalidVersion, InvalidTimestamp.
+    """
+    check_id("user_id", user_id)
+    before = None if since is None else _checked(since)
+    async with tenant._transactions.read(snapshot=True) as connection:
+        skill = await require_skill(connection, slug_or_id)
+        [views] = await find_views(connection, [Lookup(user_id, [skill.id])])
+        view = views.get(skill.id)
+        is_seen = view is not None and before is not None and _is_moment(view.last_viewed_at, before.visited_at)
+        previous: AnyView | None = before if is_seen else view
+        published = await _find_version(connection, skill, skill.published_version)
+        seen = await _find_version(connection, skill, None if previous is None else previous.last_viewed_version)
+        feedback_count = (
+            await feedback.count_feedback_since(connection, skill.id, previous.last_viewed_at) if previous else 0
+        )
+        history = await versions.list_versions(connection, skill.id)
+        newest_feedback = await feedback.list_feedback(connection, skill.id, limit=MAX_FEEDBACK)
+        # After the snapshot, so no change that is in it has a later moment.
+        as_of = await read_clock(connection)
+    return SkillPageContent(
+        skill=skill,
+        published=published,
+        view=view,
+        since=previous,
+        is_seen=is_seen,
+        changes=detect_changes(previous, skill, feedback_count, seen=seen, published=published),
+        diff=await _diff(seen, published),
+        versions=history,
+        feedback=newest_feedback,
+        as_of=as_of,
+    )
+
+
+def _checked(view: ViewBeforeVisit) -> ViewBeforeVisit:
+    check_type("since", view, ViewBeforeVisit)
+    version = None if view.last_viewed_version is None else check_version(view.last_viewed_version)
+    return ViewBeforeVisit(
+        check_moment("since", view.last_viewed_at), version, check_moment("visited", view.visited_at)
+    )
+
+
+def _is_moment(stored: datetime, moment: datetime) -> bool:
+    # What is stored was rounded to the millisecond (S13).
+    return abs(stored - moment) < timedelta(milliseconds=1)
+
+
+async def _find_version(connection: TenantConnection, skill: Skill, number: int | None) -> SkillVersion | None:
+    return None if number is None else await versions.find_version(connection, skill.id, number)
+
+
+async def _diff(old: SkillVersion | None, new: SkillVersion | None) -> list[FileDiff]:
+    if old is None or new is None or old.version >= new.version:
+        return []
+    # Long texts take a while to compare, and others wait on this loop.
+    return await asyncio.to_thread(diff_versions, old, new)

@@ -1,0 +1,50 @@
+"""Versions: the history of a skill, and how two of its versions differ."""
+
+import asyncio
+
+from everyskill.database.catalog import versions
+from everyskill.database.transactions import TenantConnection
+from everyskill.errors import VersionNotFound
+from everyskill.model.diffs import FileDiff, diff_versions
+from everyskill.model.inputs import check_id, check_version
+from everyskill.model.skills import SkillVersion, VersionSummary
+from everyskill.services.skills import require_skill
+from everyskill.services.tenant_scope import TenantScope
+
+
+async def list_versions(tenant: TenantScope, slug_or_id: str, *, include_hidden: bool = False) -> list[VersionSummary]:
+    """The history of a skill, newest first, without the texts. Raises as get_skill does."""
+    async with tenant._transactions.read() as connection:
+        skill = await require_skill(connection, slug_or_id, include_hidden=include_hidden)
+        return await versions.list_versions(connection, skill.id)
+
+
+async def compare_versions(tenant: TenantScope, slug_or_id: str, old: int, new: int) -> list[FileDiff]:
+    """How one version of a published skill differs from another, file by file.
+
+    Raises VersionNotFound for a number the skill does not have, InvalidVersion, and what get_skill raises.
+    """
+    check_version(old)
+    check_version(new)
+    async with tenant._transactions.read() as connection:
+        skill = await require_skill(connection, slug_or_id)
+        before, after = [await _require_version(connection, skill.id, number) for number in (old, new)]
+    # Long texts take a while to compare, and others wait on this loop.
+    return await asyncio.to_thread(diff_versions, before, after)
+
+
+async def get_version_number(tenant: TenantScope, version_id: str) -> int | None:
+    """The number of a version: 1, 2, 3 … of its skill; None when there is no such version here.
+
+    Raises InvalidIdentifier.
+    """
+    check_id("version_id", version_id)
+    async with tenant._transactions.read() as connection:
+        return await versions.find_version_number(connection, version_id)
+
+
+async def _require_version(connection: TenantConnection, skill_id: str, number: int) -> SkillVersion:
+    version = await versions.find_version(connection, skill_id, number)
+    if version is None:
+        raise VersionNotFound(number)
+    return version

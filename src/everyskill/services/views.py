@@ -1,0 +1,90 @@
+"""Views: who last saw which skill, and which of them were updated since."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from everyskill.errors import EverySkillError, SkillNotFound, TenantNotFound, UserNotFound
+from everyskill.model.inputs import check_id, check_ids, check_moment, check_version
+from everyskill.model.views import NewUserSkillView, UserSkillView, ViewState
+from everyskill.services.tenant_scope import TenantScope
+
+
+async def record_skill_view(
+    tenant: TenantScope,
+    user_id: str,
+    skill_id: str,
+    current_version: int | None,
+    viewed_at: datetime | None = None,
+) -> None:
+    """Records that the user saw the skill; when this returns, it is committed (S14).
+
+    `current_version` is the version the page showed, None if that is not known. `viewed_at` is the moment the page was
+    rendered, now by default. Neither counts beyond the published version and the database's clock (S5), and neither
+    ever moves the row back (S4); the count grows by one.
+
+    Concurrent calls share a transaction. A call that is cancelled may have been recorded.
+
+    Raises SkillNotFound for a skill that is not there, hidden, or another tenant's; UserNotFound, TenantNotFound,
+    InvalidIdentifier, InvalidVersion, InvalidTimestamp, Overloaded.
+    """
+    view = NewUserSkillView(
+        tenant_id=tenant.tenant_id,
+        user_id=check_id("user_id", user_id),
+        skill_id=check_id("skill_id", skill_id),
+        last_viewed_at=None if viewed_at is None else check_moment("viewed_at", viewed_at),
+        last_viewed_version=None if current_version is None else check_version(current_version),
+    )
+    missing = await tenant._batched.record(view)
+    if missing is not None:
+        raise missing_error(missing, tenant.tenant_id, user_id, skill_id)
+
+
+async def get_user_view(tenant: TenantScope, user_id: str, skill_id: str) -> UserSkillView | None:
+    """The user's last view of the skill; None when there is none, whatever the reason (S15)."""
+    return (await get_user_views_for_skills(tenant, user_id, [skill_id])).get(skill_id)
+
+
+async def get_user_views_for_skills(
+    tenant: TenantScope, user_id: str, skill_ids: Iterable[str]
+) -> dict[str, UserSkillView]:
+    """The user's last views by skill id; a skill never viewed is not in the dict.
+
+    One query whatever the number of ids, each asked once; none at all for no ids (S12). Concurrent calls share it.
+    Raises TooManyIds above 10,000, InvalidIdentifier, and Overloaded.
+    """
+    check_id("user_id", user_id)
+    unique = check_ids("skill_id", skill_ids)
+    if not unique:
+        return {}
+    return await tenant._batched.find_views(tenant.tenant_id, user_id, unique)
+
+
+async def get_updated_skill_ids(tenant: TenantScope, user_id: str, skill_ids: Iterable[str]) -> set[str]:
+    """Which of these skills deserve an Updated badge for the user (S1). Asks and raises as the batch above does."""
+    check_id("user_id", user_id)
+    unique = check_ids("skill_id", skill_ids)
+    if not unique:
+        return set()
+    return await tenant._batched.find_updated(tenant.tenant_id, user_id, unique)
+
+
+async def get_view_states(tenant: TenantScope, user_id: str, skill_ids: Iterable[str]) -> dict[str, ViewState]:
+    """The user's last views by skill id, each with whether it deserves a badge: both of the above for one query.
+
+    Asks and raises as they do.
+    """
+    check_id("user_id", user_id)
+    unique = check_ids("skill_id", skill_ids)
+    if not unique:
+        return {}
+    return await tenant._batched.find_view_states(tenant.tenant_id, user_id, unique)
+
+
+def missing_error(missing: str, tenant_id: str, user_id: str, skill_id: str) -> EverySkillError:
+    """The error that says what a view could not be recorded without."""
+    errors: dict[str, EverySkillError] = {
+        "tenant": TenantNotFound(tenant_id),
+        "user": UserNotFound(user_id),
+        "skill": SkillNotFound(skill_id),
+    }
+    return errors[missing]

@@ -1,0 +1,1 @@
+"""Who sends a request, from a bearer token or a session's cookie."""

@@ -1,0 +1,1 @@
+"""What surrounds every request: admission, HEAD, logs and metrics."""

@@ -1,0 +1,474 @@
+"""The command line as people and scripts meet it: real processes, their output and their exit codes."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import asyncpg
+import pytest
+import typer
+from typer.core import TyperGroup
+
+from everyskill.cli.app import app
+from everyskill.handles import Tenant
+from everyskill.schema.revisions import REVISIONS
+from tests.support.databases import Clone, cloned
+from tests.support.skill_folders import BROKEN, write_skill
+from tests.support.skills import is_badged, publish
+
+HEAVY = {"alembic", "asyncio", "asyncpg", "msgspec", "pydantic", "rich", "sqlalchemy", "yaml"}
+HELP_OF_ALL = """
+import sys
+from everyskill.cli import main
+for words in sys.argv[1:]:
+    sys.argv = ["everyskill", *words.split(), "--help"]
+    try:
+        main()
+    except SystemExit as end:
+        assert end.code == 0, words
+print(*sys.modules, file=sys.stderr)
+"""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a process left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Runs `everyskill` in an environment of its own."""
+
+    environment: dict[str, str]
+
+    def with_variables(self, **variables: str) -> "Shell":
+        return replace(self, environment=self.environment | variables)
+
+    async def start(self, *arguments: str, stdout: int = asyncio.subprocess.PIPE) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            *arguments,
+            env=self.environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=asyncio.subprocess.PIPE,
+        )
+
+    async def run(self, *arguments: str) -> Ran:
+        process = await self.start("-m", "everyskill", *arguments)
+        out, err = await process.communicate()
+        assert "Traceback" not in err.decode()
+        return Ran(process.returncode or 0, out.decode(), err.decode())
+
+    async def succeed(self, *arguments: str) -> Ran:
+        ran = await self.run(*arguments)
+        assert ran.code == 0, ran.err
+        return ran
+
+
+@pytest.fixture
+def outside() -> Shell:
+    """A shell that knows of no database."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("EVERYSKILL_", "COLUMNS"))}
+    return Shell(kept | {"PYTHONPATH": os.pathsep.join(sys.path)})
+
+
+@pytest.fixture
+def shell(newest_server: None, clone: Clone, outside: Shell) -> Shell:
+    """A shell at a migrated database, as ann of acme."""
+    return outside.with_variables(
+        EVERYSKILL_DATABASE_URL=clone.service_url,
+        EVERYSKILL_OWNER_URL=clone.owner_url,
+        EVERYSKILL_TENANT="acme",
+        EVERYSKILL_USER="ann",
+    )
+
+
+@pytest.fixture
+def embedded_url() -> Iterator[str]:
+    """An embedded database of a test's own. Not in pytest's folder, which shuts out root's server, another user."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield f"embedded://{folder}/database"
+
+
+def row_of(slug: str, out: str) -> str:
+    """The line of a skill in a list."""
+    return next(line for line in out.splitlines() if line.startswith(f"{slug} "))
+
+
+# The main job
+
+
+async def test_up_tells_what_was_edited_since_the_last_up_until_it_is_viewed(
+    outside: Shell, embedded_url: str, skills_folder: Path
+) -> None:
+    write_skill(skills_folder, "writing/notes")
+    write_skill(skills_folder, "writing/mail")
+    here = outside.with_variables(EVERYSKILL_DATABASE_URL=embedded_url)
+    up = ("up", str(skills_folder), "--no-serve")
+
+    first = await here.succeed(*up)
+    assert row_of("notes", first.out).endswith("New")
+
+    write_skill(skills_folder, "writing/notes", description="Does it better.")
+    second = await here.succeed(*up)
+    assert "v2" in row_of("notes", second.out)
+    assert row_of("notes", second.out).endswith("Updated")
+    assert row_of("mail", second.out).endswith("just now")
+    feed = second.out.partition("What's New")[2]
+    assert "v1 → v2" in feed
+    assert "Description updated: Does it better." in feed
+
+    viewed = await here.succeed("view", "notes")
+    assert "v1 → v2" in viewed.out
+
+    last = await here.succeed(*up)
+    assert "Updated" not in last.out
+
+
+async def test_up_leaves_no_server_behind(outside: Shell, embedded_url: str, skills_folder: Path) -> None:
+    write_skill(skills_folder, "notes")
+    await outside.succeed("up", str(skills_folder), "--no-serve", "--database-url", embedded_url)
+    data = Path(embedded_url.removeprefix("embedded://"))
+    assert (data / "PG_VERSION").exists()
+    assert not (data / "postmaster.pid").exists()
+
+
+async def test_up_without_a_folder_imports_the_examples(shell: Shell, acme: Tenant) -> None:
+    document = (await shell.succeed("up", "--no-serve", "--json")).document
+    assert len(document["import"]["added"]) >= 8
+    assert document["new"] == [skill["slug"] for skill in document["skills"]]
+    assert document["whats_new"]["items"] == []
+
+
+async def test_up_adds_the_tenant_and_the_user_it_is_for(shell: Shell, skills_folder: Path) -> None:
+    write_skill(skills_folder, "notes")
+    await shell.succeed("up", str(skills_folder), "--no-serve", "--tenant", "initech", "--as", "peter")
+    listed = await shell.succeed("skills", "list", "--json", "--tenant", "initech", "--as", "peter")
+    assert [skill["slug"] for skill in listed.document] == ["notes"]
+
+
+async def test_up_takes_no_badge_from_a_skill_looked_at_before(shell: Shell, acme: Tenant, skills_folder: Path) -> None:
+    skill = await publish(acme, "notes")
+    await acme.visit_skill("ann", skill.skill_id)
+    write_skill(skills_folder, "notes")
+
+    document = (await shell.succeed("up", str(skills_folder), "--no-serve", "--json")).document
+
+    assert [item["skill_slug"] for item in document["whats_new"]["items"]] == ["notes"]
+    assert await is_badged(acme, "ann", skill.skill_id)
+
+
+# Looking
+
+
+async def test_view_prints_what_changed_and_then_records(shell: Shell, acme: Tenant) -> None:
+    skill = await publish(acme, "pdf")
+    await acme.visit_skill("ann", skill.skill_id)
+    await publish(acme, "pdf", "two")
+
+    document = (await shell.succeed("view", "pdf", "--json")).document
+
+    assert document["visit"]["changes"][0]["detail"] == "v1 → v2"
+    assert not await is_badged(acme, "ann", skill.skill_id)
+
+
+async def test_lists_and_summaries_record_nothing(shell: Shell, acme: Tenant) -> None:
+    skill = await publish(acme, "pdf")
+    await acme.visit_skill("ann", skill.skill_id)
+    await publish(acme, "pdf", "two")
+    before = await acme.get_user_view("ann", skill.skill_id)
+
+    listed = await shell.succeed("skills", "list")
+    changes = await shell.succeed("changes", "pdf")
+    await shell.succeed("skills", "show", "pdf")
+    await shell.succeed("whats-new")
+
+    assert row_of("pdf", listed.out).endswith("Updated")
+    assert changes.out == "New version published: v1 → v2\n"
+    assert await acme.get_user_view("ann", skill.skill_id) == before
+
+
+async def test_the_feed_is_read_page_by_page(shell: Shell, acme: Tenant) -> None:
+    for slug in ("a", "b"):
+        skill = await publish(acme, slug)
+        await acme.visit_skill("ann", skill.skill_id)
+        await publish(acme, slug, "two")
+
+    first = (await shell.succeed("whats-new", "--limit", "1", "--json")).document
+    second = (await shell.succeed("whats-new", "--cursor", first["next_cursor"], "--json")).document
+
+    assert [item["skill_slug"] for page in (first, second) for item in page["items"]] == ["b", "a"]
+    assert first["items"][0]["changes"][0]["detail"] == "v1 → v2"
+    assert second["next_cursor"] is None
+
+
+async def test_mark_seen_as_of_a_list_keeps_what_came_after_it(shell: Shell, acme: Tenant) -> None:
+    early, late = await publish(acme, "early"), await publish(acme, "late")
+    for skill in (early, late):
+        await acme.visit_skill("ann", skill.skill_id)
+    await publish(acme, "early", "two")
+    as_of = (await acme.get_whats_new_page("ann")).as_of
+    await publish(acme, "late", "two")
+
+    marked = await shell.succeed("mark-seen", "--as-of", as_of.isoformat(), "--json")
+
+    assert marked.document["moved"] == 1
+    assert not await is_badged(acme, "ann", early.skill_id)
+    assert await is_badged(acme, "ann", late.skill_id)
+
+
+async def test_mark_seen_takes_all_badges(shell: Shell, acme: Tenant) -> None:
+    skill = await publish(acme, "pdf")
+    await acme.visit_skill("ann", skill.skill_id)
+    await publish(acme, "pdf", "two")
+    assert (await shell.succeed("mark-seen")).out == "1 skill marked as seen.\n"
+    assert not await is_badged(acme, "ann", skill.skill_id)
+
+
+# The catalog's own acts
+
+
+async def test_an_import_with_a_broken_skill_says_where_and_exits_with_1(
+    shell: Shell, acme: Tenant, skills_folder: Path
+) -> None:
+    write_skill(skills_folder, "good")
+    broken = write_skill(skills_folder, "broken")
+    broken.write_text(BROKEN)
+
+    people = await shell.run("skills", "import", str(skills_folder))
+    programs = await shell.run("skills", "import", str(skills_folder), "--json")
+
+    assert (people.code, programs.code) == (1, 1)
+    assert f"{broken}:3: " in people.out
+    assert programs.document["unchanged"] == ["good"]
+    assert programs.document["failed"][0]["line"] == 3
+
+
+async def test_the_content_of_a_skill_can_be_had_back(shell: Shell, acme: Tenant) -> None:
+    content = "---\r\nname: x\r\n---\n\n\tmake all   \n日本\u200f\n"
+    await publish(acme, "pdf", content)
+    assert (await shell.succeed("skills", "show", "pdf", "--content")).out == content
+
+
+async def test_an_archived_skill_is_listed_with_all_and_comes_back(shell: Shell, acme: Tenant) -> None:
+    await publish(acme, "pdf")
+    await shell.succeed("skills", "archive", "pdf")
+    assert row_of("pdf", (await shell.succeed("skills", "list", "--all")).out).endswith("archived")
+    assert (await shell.succeed("skills", "restore", "pdf", "--json")).document["status"] == "published"
+
+
+async def test_tenants_and_users_can_be_added_and_give_feedback(shell: Shell, acme: Tenant) -> None:
+    await publish(acme, "pdf")
+    await shell.succeed("tenants", "add", "initech", "--name", "Initech")
+    user = await shell.succeed("users", "add", "eve", "--role", "admin", "--json")
+    feedback = await shell.succeed(
+        "feedback", "add", "pdf", "--as", "eve", "--comment", "Good", "--sentiment", "positive", "--json"
+    )
+    tenants = await shell.succeed("tenants", "list", "--json")
+
+    assert [tenant["name"] for tenant in tenants.document] == ["Acme", "Initech"]
+    assert user.document["role"] == "admin"
+    assert (feedback.document["user_id"], feedback.document["sentiment"]) == ("eve", "positive")
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("skills", "list", "--tenant", "acmee"), "tenant_not_found"),
+        (("skills", "list", "--as", "anne"), "user_not_found"),
+        (("view", "nothing"), "skill_not_found"),
+        (("skills", "import", "/nowhere"), "broken_skill_folder"),
+    ],
+)
+async def test_a_typo_is_an_error_with_a_code_on_stderr_and_exit_code_1(
+    shell: Shell, acme: Tenant, arguments: tuple[str, ...], code: str
+) -> None:
+    ran = await shell.run(*arguments, "--json")
+    assert (ran.code, ran.out) == (1, "")
+    assert json.loads(ran.err)["error"]["code"] == code
+
+
+async def test_an_error_is_a_sentence_for_people(shell: Shell, acme: Tenant) -> None:
+    ran = await shell.run("skills", "list", "--tenant", "acmee")
+    assert ran.err == "Error: There is no tenant 'acmee'. Add one with: everyskill tenants add\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [("view",), ("up", "--nonsense"), ("mark-seen", "--as-of", "2026-01-31T12:00:00")]
+)
+async def test_wrong_usage_exits_with_2(outside: Shell, arguments: tuple[str, ...]) -> None:
+    ran = await outside.run(*arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert "Usage: everyskill" in ran.err
+
+
+async def test_a_database_out_of_reach_exits_with_3(outside: Shell) -> None:
+    ran = await outside.run("skills", "list", "--database-url", "postgresql://nobody@127.0.0.1:1/none", "--json")
+    assert (ran.code, ran.out) == (3, "")
+    assert json.loads(ran.err)["error"]["code"] == "database_unreachable"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_a_signal_ends_it_quietly_with_its_own_code(outside: Shell, number: signal.Signals) -> None:
+    called = asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        called.set()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as silent:
+        port = silent.sockets[0].getsockname()[1]
+        url = f"postgresql://nobody@127.0.0.1:{port}/none?sslmode=disable"
+        process = await outside.start("-m", "everyskill", "skills", "list", "--database-url", url)
+        await called.wait()
+        ended = asyncio.create_task(process.communicate())
+        while not ended.done():
+            # Again, as people do: Python notices late what arrives in the instant before it waits for the network.
+            process.send_signal(number)
+            await asyncio.wait({ended}, timeout=2)
+        assert await ended == (b"", b"")
+    assert process.returncode == 128 + number
+
+
+# The terminal
+
+
+async def test_catalog_text_cannot_steer_the_terminal(shell: Shell, acme: Tenant) -> None:
+    await publish(acme, "evil", name="\x1b]0;owned\x07\x9b31m", description="[red]not markup[/red]\r\x1b[2J")
+    ran = await shell.succeed("view", "evil")
+    assert not {"\x1b", "\x07", "\x9b", "\r"} & set(ran.out)
+    assert "[red]not markup[/red]" in ran.out
+
+
+async def test_piped_output_has_no_colour_and_cuts_nothing(shell: Shell, acme: Tenant) -> None:
+    slug = "a" + "-very-long-name" * 6
+    description = "word " * 100 + "end"
+    await publish(acme, slug, description=description)
+    ran = await shell.with_variables(COLUMNS="40").succeed("view", slug)
+    assert slug in ran.out
+    assert description in ran.out
+
+
+async def test_a_terminal_gets_colour_unless_no_color_is_set(shell: Shell, acme: Tenant) -> None:
+    skill = await publish(acme, "pdf")
+    await acme.visit_skill("ann", skill.skill_id)
+    await publish(acme, "pdf", "two")
+    terminal = shell.with_variables(TERM="xterm")
+    assert "\x1b[1;33mUpdated" in await on_a_terminal(terminal, "skills", "list")
+    assert "\x1b[1;33m" not in await on_a_terminal(terminal.with_variables(NO_COLOR="1"), "skills", "list")
+
+
+async def on_a_terminal(shell: Shell, *arguments: str) -> str:
+    ours, theirs = os.openpty()
+    try:
+        process = await shell.start("-m", "everyskill", *arguments, stdout=theirs)
+        await process.communicate()
+        return os.read(ours, 100_000).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+@pytest.mark.parametrize("arguments", [("db", "sql"), ("skills", "list"), ("skills", "list", "--json")])
+async def test_a_closed_pipe_is_quiet(shell: Shell, acme: Tenant, arguments: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = await shell.start("-m", "everyskill", *arguments, stdout=writing)
+    os.close(writing)
+    _, err = await process.communicate()
+    assert err == b""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the full disk is Linux's /dev/full")
+async def test_a_full_disk_is_an_error_in_one_line(outside: Shell) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    process = await outside.start("-m", "everyskill", "db", "sql", stdout=full)
+    os.close(full)
+    _, err = await process.communicate()
+    assert (process.returncode, err) == (1, b"Error: [Errno 28] No space left on device\n")
+
+
+async def test_advice_names_the_program_as_it_was_called(shell: Shell, acme: Tenant, tmp_path: Path) -> None:
+    await publish(acme, "pdf")
+    program = tmp_path / "everyskill"
+    program.write_text("from everyskill.cli import main; main()")
+    process = await shell.start(str(program), "skills", "archive", "pdf")
+    out, _ = await process.communicate()
+    assert out.decode().endswith(f"{program} skills restore pdf\n")
+
+
+async def test_help_imports_nothing_that_takes_long(outside: Shell) -> None:
+    root = cast("TyperGroup", typer.main.get_command(app))
+    process = await outside.start("-c", HELP_OF_ALL, *commands_of(root))
+    out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    assert out.decode().count("Usage: everyskill") == len(list(commands_of(root)))
+    assert not HEAVY & set(err.decode().split())
+
+
+def commands_of(group: TyperGroup, words: str = "") -> Iterator[str]:
+    """Every command and every group, as it is typed."""
+    yield words
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from commands_of(command, f"{words} {name}")
+        else:
+            yield f"{words} {name}"
+
+
+# The database
+
+
+async def test_db_upgrade_migrates_once(shell: Shell, clone: Clone) -> None:
+    async with cloned(clone.server, "template0") as empty:
+        url = ("--database-url", empty.owner_url)
+        first = await shell.succeed("db", "upgrade", *url, "--json")
+        second = await shell.succeed("db", "upgrade", *url, "--json")
+    assert first.document["applied"] == list(REVISIONS)
+    assert second.document["applied"] == []
+
+
+async def test_a_database_that_was_not_migrated_exits_with_3(shell: Shell, clone: Clone) -> None:
+    async with cloned(clone.server, "template0") as empty:
+        ran = await shell.run("skills", "list", "--database-url", empty.service_url)
+    assert ran.code == 3
+    assert "everyskill db upgrade" in ran.err
+
+
+async def test_db_sql_prints_the_migrations(outside: Shell) -> None:
+    printed = (await outside.succeed("db", "sql")).out
+    assert "CREATE TABLE user_skill_views" in printed
+    assert (await outside.succeed("db", "sql", "--json")).document == {"sql": printed}
+
+
+async def test_db_check_finds_a_fresh_database_in_order(shell: Shell) -> None:
+    ran = await shell.succeed("db", "check")
+    assert {line[0] for line in ran.out.splitlines()} == {"✓"}
+
+
+async def test_db_check_names_a_policy_that_is_gone_and_exits_with_3(shell: Shell, owner: asyncpg.Connection) -> None:
+    await owner.execute("DROP POLICY tenant_isolation ON skills")
+    people, programs = await shell.run("db", "check"), await shell.run("db", "check", "--json")
+    assert (people.code, programs.code) == (3, 3)
+    assert "tenant_isolation on skills" in people.out
+    assert any(not finding["ok"] for finding in programs.document)

@@ -1,0 +1,283 @@
+"""Bad input gets a typed error with a stable code and a sentence for a person, and changes nothing."""
+
+from base64 import urlsafe_b64encode
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import asyncpg
+import pytest
+from msgspec.structs import replace
+
+import everyskill
+from everyskill import errors
+from everyskill.errors import EverySkillError
+from everyskill.handles import Database, Tenant, list_tenants
+from everyskill.model import SkillFile, SkillFolder
+from everyskill.model.whats_new import FeedCursor
+from everyskill.schema.policies import TENANT_COLUMNS
+from tests.support.databases import Clone
+from tests.support.skills import folder, publish
+
+NOW = datetime.now(UTC)
+NAIVE = datetime(2026, 11, 21, 12)  # noqa: DTZ001 - what the test is about
+BEFORE_ALL_TIME = datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))
+
+Act = Callable[[Tenant, str], Awaitable[Any]]
+
+REFUSED: dict[str, tuple[Act, str]] = {
+    "unknown skill": (lambda t, s: t.record_skill_view("ann", "nothing", 1), "skill_not_found"),
+    "unknown user": (lambda t, s: t.record_skill_view("nobody", s, 1), "user_not_found"),
+    "unknown author": (lambda t, s: publish(t, content="x", author_id="nobody"), "user_not_found"),
+    "feedback by nobody": (lambda t, s: t.add_feedback(s, user_id="nobody", comment="x"), "user_not_found"),
+    "unknown slug": (lambda t, s: t.get_skill("nothing"), "skill_not_found"),
+    "empty user id": (lambda t, s: t.record_skill_view("", s, 1), "invalid_identifier"),
+    "empty skill id": (lambda t, s: t.record_skill_view("ann", "", 1), "invalid_identifier"),
+    "over-long id": (lambda t, s: t.get_user_view("ann", "x" * 256), "invalid_identifier"),
+    "NUL in an id": (lambda t, s: t.get_user_view("ann", "a\0b"), "invalid_identifier"),
+    "lone surrogate": (lambda t, s: t.get_user_view("ann", "\ud800"), "invalid_identifier"),
+    "id of a wrong type": (lambda t, s: t.get_user_view("ann", 7), "invalid_identifier"),  # type: ignore[arg-type]
+    "one text for many ids": (lambda t, s: t.get_updated_skill_ids("ann", "abc"), "invalid_identifier"),
+    "NUL in a version id": (lambda t, s: t.get_version_number("\0"), "invalid_identifier"),
+    "naive moment of a view": (lambda t, s: t.record_skill_view("ann", s, 1, NAIVE), "invalid_timestamp"),
+    "naive as_of": (lambda t, s: t.mark_all_seen("ann", NAIVE), "invalid_timestamp"),
+    "naive since": (lambda t, s: t.count_feedback_since(s, NAIVE), "invalid_timestamp"),
+    "moment before all time": (lambda t, s: t.mark_all_seen("ann", BEFORE_ALL_TIME), "invalid_timestamp"),
+    "cursor from before all time": (
+        lambda t, s: t.get_whats_new_page("ann", cursor=FeedCursor(NOW, BEFORE_ALL_TIME, "x").encode()),
+        "invalid_cursor",
+    ),
+    "cursor of many brackets": (
+        lambda t, s: t.get_whats_new_page("ann", cursor=urlsafe_b64encode(b"[" * 3_000).decode()),
+        "invalid_cursor",
+    ),
+    "ids that are no collection": (lambda t, s: t.get_updated_skill_ids("ann", 7), "invalid_identifier"),  # type: ignore[arg-type]
+    "an id among the ids that is none": (lambda t, s: t.get_updated_skill_ids("ann", [[]]), "invalid_identifier"),  # type: ignore[list-item]
+    "category of a wrong type": (lambda t, s: t.list_skills(category=0), "invalid_text"),  # type: ignore[arg-type]
+    "version 0": (lambda t, s: t.record_skill_view("ann", s, 0), "invalid_version"),
+    "version beyond an integer": (lambda t, s: t.record_skill_view("ann", s, 2**31), "invalid_version"),
+    "a bool for a version": (lambda t, s: t.record_skill_view("ann", s, True), "invalid_version"),
+    "limit 0": (lambda t, s: t.get_whats_new_for_user("ann", 0), "invalid_limit"),
+    "limit 101": (lambda t, s: t.get_whats_new_page("ann", 101), "invalid_limit"),
+    "limit of a list": (lambda t, s: t.list_skills(limit=0), "invalid_limit"),
+    "broken cursor": (lambda t, s: t.get_whats_new_page("ann", cursor="???"), "invalid_cursor"),
+    "broken cursor of a list": (lambda t, s: t.list_skills(cursor="???"), "invalid_identifier"),
+    "10,001 ids": (lambda t, s: t.get_user_views_for_skills("ann", map(str, range(10_001))), "too_many_ids"),
+    "unknown status": (lambda t, s: t.list_skills(status="gone"), "invalid_choice"),
+    "unknown role": (lambda t, s: t.add_user("eve", role="root"), "invalid_choice"),
+    "user who is there": (lambda t, s: t.add_user("ann"), "user_exists"),
+    "tenant that is there": (lambda t, s: t.create("Acme"), "tenant_exists"),
+    "empty name": (lambda t, s: t.publish_skill(folder(name=" ")), "invalid_text"),
+    "NUL in a description": (lambda t, s: t.publish_skill(folder(description="a\0b")), "invalid_text"),
+    "over-long content": (lambda t, s: publish(t, content="x" * (2**20 + 1)), "invalid_text"),
+    "content that is not the file's": (
+        lambda t, s: t.publish_skill(replace(folder(), content="another")),
+        "invalid_text",
+    ),
+    "no SKILL.md among the files": (lambda t, s: t.publish_skill(replace(folder(), files=())), "invalid_text"),
+    "size that is none": (lambda t, s: t.publish_skill(with_file(size=1.5)), "invalid_text"),
+    "hash that is none": (lambda t, s: t.publish_skill(with_file(hash="\0")), "invalid_text"),
+    "bad slug": (lambda t, s: publish(t, "../etc"), "invalid_identifier"),
+    "feedback that says nothing": (lambda t, s: t.add_feedback(s), "invalid_text"),
+    "unknown sentiment": (lambda t, s: t.add_feedback(s, sentiment="meh"), "invalid_choice"),
+}
+
+
+def with_file(**odd: Any) -> SkillFolder:
+    file = replace(SkillFile("notes.md", 1, "0" * 64), **odd)
+    return replace(folder(), files=(*folder().files, file))
+
+
+@pytest.mark.parametrize("case", REFUSED)
+async def test_bad_input_is_refused_by_code_and_changes_nothing(
+    acme: Tenant, owner: asyncpg.Connection, case: str
+) -> None:
+    skill = await publish(acme)
+    act, code = REFUSED[case]
+    before = await everything(owner)
+    with pytest.raises(EverySkillError) as refused:
+        await act(acme, skill.skill_id)
+    assert refused.value.code == code
+    assert await everything(owner) == before
+
+
+async def everything(owner: asyncpg.Connection) -> dict[str, Any]:
+    return {table: await owner.fetchval(f"SELECT array_agg(t::text) FROM {table} AS t") for table in TENANT_COLUMNS}
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda t: t.record_skill_view("ann", "pdf", 1),
+        lambda t: t.add_user("ann"),
+        lambda t: t.publish_skill(folder()),
+        lambda t: t.get(),
+    ],
+)
+async def test_an_unknown_tenant_is_named(database: Database, act: Callable[[Tenant], Awaitable[Any]]) -> None:
+    with pytest.raises(errors.TenantNotFound, match="initech"):
+        await act(database.tenant("initech"))
+
+
+@pytest.mark.parametrize("tenant_id", ["", "x" * 256, "a\0b"])
+async def test_no_tenant_handle_is_made_for_an_impossible_id(database: Database, tenant_id: str) -> None:
+    with pytest.raises(errors.InvalidIdentifier):
+        database.tenant(tenant_id)
+
+
+def test_every_error_has_a_code_of_its_own_and_a_sentence() -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, EverySkillError)]
+    codes = [kind.code for kind in kinds]
+    assert len(set(codes)) == len(codes)
+    assert str(errors.SkillNotFound("{x}")) == "There is no skill '{x}' in this tenant."
+
+
+# -- a database that must not be served from ----------------------------------------------------------------------
+
+
+async def opening(url: str) -> EverySkillError:
+    with pytest.raises(EverySkillError) as refused:
+        async with everyskill.connect(url):
+            pass
+    return refused.value
+
+
+@pytest.fixture
+async def stranger(clone: Clone, owner: asyncpg.Connection) -> AsyncIterator[str]:
+    """The URL of a login that belongs to nobody; the test gives it what it wants."""
+    role = f"stranger_of_{clone.name}"
+    await owner.execute(f"CREATE ROLE {role} LOGIN")
+    yield clone.service_url.replace("everyskill_service", role)
+    await owner.execute(f"REASSIGN OWNED BY {role} TO everyskill_owner; DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+def role_in(url: str) -> str:
+    return url.removeprefix("postgresql://").partition("@")[0]
+
+
+@pytest.mark.parametrize("grant", ["ALTER ROLE {} SUPERUSER", "ALTER ROLE {} BYPASSRLS", "GRANT postgres TO {}"])
+async def test_a_role_that_is_or_may_become_a_superuser_is_refused(
+    stranger: str, owner: asyncpg.Connection, grant: str
+) -> None:
+    await owner.execute(grant.format(role_in(stranger)))
+    assert (await opening(stranger)).code == "unsafe_role"
+
+
+async def test_the_owner_and_who_may_become_the_owner_are_refused(
+    clone: Clone, stranger: str, owner: asyncpg.Connection
+) -> None:
+    assert (await opening(clone.owner_url)).code == "unsafe_role"
+    await owner.execute(f"ALTER ROLE {role_in(stranger)} NOINHERIT; GRANT everyskill_owner TO {role_in(stranger)}")
+    assert (await opening(stranger)).code == "unsafe_role"
+
+
+async def test_a_login_that_would_find_other_tables_than_ours_is_refused(
+    clone: Clone, acme: Tenant, owner: asyncpg.Connection
+) -> None:
+    await owner.execute("CREATE SCHEMA shadow; CREATE TABLE shadow.user_skill_views (tenant_id text)")
+    await owner.execute("GRANT USAGE ON SCHEMA shadow TO everyskill_app")
+    assert (await opening(clone.service_url + "&search_path=shadow,public")).code == "unsafe_role"
+
+
+async def test_a_login_without_the_applications_role_is_told_what_it_needs(stranger: str) -> None:
+    refused = await opening(stranger)
+    assert refused.code == "missing_privilege"
+    assert "everyskill_app" in str(refused)
+
+
+async def test_an_empty_database_is_not_migrated(empty_clone: Clone) -> None:
+    refused = await opening(empty_clone.service_url)
+    assert refused.code == "database_not_migrated"
+    assert "everyskill db upgrade" in str(refused)
+
+
+@pytest.mark.parametrize(
+    ("revision", "code"), [("0038_skill_catalog", "database_not_migrated"), ("9999_later", "database_too_new")]
+)
+async def test_another_revision_is_named_as_older_or_newer(
+    clone: Clone, owner: asyncpg.Connection, revision: str, code: str
+) -> None:
+    await owner.execute("UPDATE alembic_version SET version_num = $1", revision)
+    refused = await opening(clone.service_url)
+    assert refused.code == code
+    assert revision in str(refused)
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("postgresql://ann@127.0.0.1:1/nothing", "database_unreachable"),
+        ("postgresql://ann@/nothing?host=/no/such/folder", "database_unreachable"),
+        ("postgresql://[bad", "invalid_setting"),
+        ("postgresql://ann@host:port/x", "invalid_setting"),
+        ("mysql://ann@localhost/x", "invalid_setting"),
+        ("embedded://relative/path", "invalid_setting"),
+    ],
+)
+async def test_a_database_that_cannot_be_reached_says_so(url: str, code: str) -> None:
+    with pytest.raises(EverySkillError) as refused:
+        async with everyskill.connect(url):
+            pass
+    assert refused.value.code == code
+
+
+async def test_a_database_that_does_not_exist_is_unreachable(clone: Clone) -> None:
+    assert (await opening(clone.service_url.replace(clone.name, "no_such_database"))).code == "database_unreachable"
+
+
+@pytest.mark.parametrize("parameter", ["no_such_parameter=1", "statement_timeout=soon", "max_connections=9"])
+async def test_a_url_with_a_parameter_that_the_server_refuses_is_invalid(clone: Clone, parameter: str) -> None:
+    assert (await opening(f"{clone.service_url}&{parameter}")).code == "invalid_setting"
+
+
+async def test_a_database_that_takes_no_writes_is_named_so(acme: Tenant, clone: Clone) -> None:
+    skill = await publish(acme)
+    async with everyskill.connect(f"{clone.service_url}&default_transaction_read_only=on") as standby:
+        reader = standby.tenant("acme")
+        assert await reader.get_user_view("ann", skill.skill_id) is None
+        with pytest.raises(errors.DatabaseReadOnly):
+            await publish(reader, content="two")
+
+
+async def test_a_grant_that_somebody_took_away_is_named(acme: Tenant, owner: asyncpg.Connection) -> None:
+    await owner.execute("REVOKE SELECT ON skill_feedback FROM everyskill_app")
+    skill = await publish(acme)
+    with pytest.raises(errors.MissingPrivilege, match="skill_feedback"):
+        await acme.count_feedback_since(skill.skill_id, datetime.now(UTC))
+
+
+async def test_a_server_that_goes_away_is_unreachable_and_comes_back(acme: Tenant, clone: Clone) -> None:
+    skill = await publish(acme)
+    outside = await asyncpg.connect(clone.server.superuser_url)
+    await outside.execute(f"ALTER DATABASE {clone.name} ALLOW_CONNECTIONS false")
+    await outside.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", clone.name)
+    with pytest.raises(errors.DatabaseUnreachable):
+        await acme.record_skill_view("ann", skill.skill_id, 1)
+    await outside.execute(f"ALTER DATABASE {clone.name} ALLOW_CONNECTIONS true")
+    await outside.close()
+    await acme.record_skill_view("ann", skill.skill_id, 1)
+
+
+async def test_a_database_that_is_not_open_has_no_tenants(clone: Clone) -> None:
+    closed = everyskill.connect(clone.service_url)
+    with pytest.raises(errors.DatabaseUnreachable, match="async with"):
+        closed.tenant("acme")
+
+
+async def test_only_an_operator_lists_the_tenants(acme: Tenant, globex: Tenant, clone: Clone) -> None:
+    assert [tenant.id for tenant in await list_tenants(clone.owner_url)] == ["acme", "globex"]
+    with pytest.raises(errors.MissingPrivilege, match="everyskill_operator"):
+        await list_tenants(clone.service_url)
+
+
+@pytest.mark.parametrize("size", ["0", "1001", "many", "-1"])
+def test_a_pool_size_that_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch, size: str) -> None:
+    monkeypatch.setenv("EVERYSKILL_POOL_SIZE", size)
+    with pytest.raises(errors.InvalidSetting, match="EVERYSKILL_POOL_SIZE"):
+        everyskill.connect("postgresql:///x")
+
+
+def test_a_folder_says_which_of_its_fields_cannot_be_stored() -> None:
+    broken = SkillFolder.from_content("pdf", name="x" * 201, description="…", content="")
+    with pytest.raises(errors.InvalidText, match="name must not be longer"):
+        broken.checked()

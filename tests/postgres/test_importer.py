@@ -1,0 +1,182 @@
+"""Importing a tree: what is published, what is left alone, and what a broken skill or a wrong path must not do."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from everyskill.errors import DatabaseUnreachable, SkillFolderError, SkillNotFound, TenantNotFound, UserNotFound
+from everyskill.handles import Database, Tenant
+from everyskill.skill_folders import ImportReport, import_skill_folders
+from tests.support.databases import Clone
+from tests.support.skill_folders import BROKEN, write_skill
+from tests.support.skills import is_badged, publish
+
+
+async def test_new_changed_and_unchanged_folders_are_told_apart(acme: Tenant, skills_folder: Path) -> None:
+    write_skill(skills_folder, "pdf")
+    changing = write_skill(skills_folder, "writing/notes")
+    first = await import_skill_folders(acme, skills_folder)
+    changing.write_text(changing.read_text() + "More.\n")
+    write_skill(skills_folder, "writing/mail")
+
+    second = await import_skill_folders(acme, skills_folder)
+
+    assert first == ImportReport(added=["pdf", "notes"])
+    assert second == ImportReport(added=["mail"], updated=["notes"], unchanged=["pdf"])
+
+
+async def test_a_changed_file_beside_skill_md_publishes_a_version(acme: Tenant, skills_folder: Path) -> None:
+    write_skill(skills_folder, "pdf")
+    await import_skill_folders(acme, skills_folder)
+    (skills_folder / "pdf" / "tool.py").write_text("print()")
+
+    await import_skill_folders(acme, skills_folder)
+
+    assert (await acme.get_skill("pdf")).skill.published_version == 2
+
+
+async def test_the_folder_above_is_the_category(acme: Tenant, skills_folder: Path) -> None:
+    write_skill(skills_folder, "writing/notes")
+    await import_skill_folders(acme, skills_folder)
+    assert (await acme.get_skill("notes")).skill.category == "writing"
+
+
+async def test_importing_one_category_alone_moves_no_skill_and_badges_nobody(acme: Tenant, skills_folder: Path) -> None:
+    write_skill(skills_folder, "writing/notes")
+    await import_skill_folders(acme, skills_folder)
+    assert await import_skill_folders(acme, skills_folder / "writing") == ImportReport(unchanged=["notes"])
+    assert (await acme.get_skill("notes")).skill.category == "writing"
+
+
+async def test_a_skill_at_the_top_of_a_tree_is_in_the_general_category(acme: Tenant, skills_folder: Path) -> None:
+    write_skill(skills_folder, "notes")
+    await import_skill_folders(acme, skills_folder)
+    assert (await acme.get_skill("notes")).skill.category == "general"
+
+
+async def test_a_broken_skill_is_reported_and_the_rest_goes_in(acme: Tenant, skills_folder: Path) -> None:
+    write_skill(skills_folder, "a-good")
+    broken = write_skill(skills_folder, "b-broken")
+    write_skill(skills_folder, "c-good")
+    broken.write_text(BROKEN)
+
+    report = await import_skill_folders(acme, skills_folder)
+
+    assert report.added == ["a-good", "c-good"]
+    [failure] = report.failed
+    assert (failure.path, failure.line) == (str(broken), 3)
+
+
+async def test_an_author_is_not_badged_for_the_import(acme: Tenant, skills_folder: Path) -> None:
+    skill = await publish(acme, "pdf")
+    for user_id in ("ann", "bob"):
+        await acme.visit_skill(user_id, skill.skill_id)
+    write_skill(skills_folder, "pdf")
+
+    await import_skill_folders(acme, skills_folder, author_id="ann")
+
+    assert not await is_badged(acme, "ann", skill.skill_id)
+    assert await is_badged(acme, "bob", skill.skill_id)
+
+
+async def test_an_unknown_author_stops_the_import_before_it_begins(acme: Tenant, skills_folder: Path) -> None:
+    write_skill(skills_folder, "pdf")
+    with pytest.raises(UserNotFound):
+        await import_skill_folders(acme, skills_folder, author_id="nobody")
+    assert (await acme.list_skills()).items == []
+
+
+async def test_a_folder_that_disappeared_stays_unless_asked(acme: Tenant, skills_folder: Path) -> None:
+    await publish(acme, "gone")
+    write_skill(skills_folder, "pdf")
+
+    kept = await import_skill_folders(acme, skills_folder)
+    archived = await import_skill_folders(acme, skills_folder, archive_missing=True)
+
+    assert kept.archived == []
+    assert archived.archived == ["gone"]
+    with pytest.raises(SkillNotFound):
+        await acme.get_skill("gone")
+
+
+async def test_archiving_finds_what_is_missing_beyond_one_page(acme: Tenant, skills_folder: Path) -> None:
+    await asyncio.gather(*(publish(acme, f"skill-{number}") for number in range(101)))
+    write_skill(skills_folder, "skill-0")
+    report = await import_skill_folders(acme, skills_folder, archive_missing=True)
+    assert len(report.archived) == 100
+
+
+async def test_a_broken_folder_is_not_a_missing_one(acme: Tenant, skills_folder: Path) -> None:
+    file = write_skill(skills_folder, "pdf")
+    await import_skill_folders(acme, skills_folder)
+    file.write_text(BROKEN)
+
+    report = await import_skill_folders(acme, skills_folder, archive_missing=True)
+
+    assert report.archived == []
+    assert (await acme.get_skill("pdf")).skill.published_version == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may list everything")
+async def test_what_lies_in_a_folder_that_cannot_be_listed_is_not_missing(acme: Tenant, skills_folder: Path) -> None:
+    write_skill(skills_folder, "open/pdf")
+    write_skill(skills_folder, "closed/notes")
+    await import_skill_folders(acme, skills_folder)
+    (skills_folder / "closed").chmod(0)
+    try:
+        report = await import_skill_folders(acme, skills_folder, archive_missing=True)
+    finally:
+        (skills_folder / "closed").chmod(0o700)
+    assert report.archived == []
+
+
+@pytest.mark.parametrize("archive_missing", [False, True])
+async def test_a_tree_without_a_skill_is_a_wrong_path(acme: Tenant, skills_folder: Path, archive_missing: bool) -> None:
+    await publish(acme, "pdf")
+    with pytest.raises(SkillFolderError, match=r"holds no SKILL\.md"):
+        await import_skill_folders(acme, skills_folder, archive_missing=archive_missing)
+    assert (await acme.get_skill("pdf")).skill.published_version == 1
+
+
+@pytest.mark.parametrize("more", ["", "More.\n"])
+async def test_an_archived_skill_stays_hidden_and_is_said_to(acme: Tenant, skills_folder: Path, more: str) -> None:
+    file = write_skill(skills_folder, "pdf")
+    await import_skill_folders(acme, skills_folder)
+    await acme.archive_skill("pdf")
+    file.write_text(file.read_text() + more)
+
+    report = await import_skill_folders(acme, skills_folder)
+
+    assert report == ImportReport(hidden=["pdf"])
+
+
+async def test_progress_is_told_after_each_folder(acme: Tenant, skills_folder: Path) -> None:
+    write_skill(skills_folder, "notes")
+    write_skill(skills_folder, "pdf")
+    told: list[tuple[int, int, str]] = []
+
+    await import_skill_folders(
+        acme, skills_folder, on_progress=lambda done, total, folder: told.append((done, total, folder.name))
+    )
+
+    assert told == [(1, 2, "notes"), (2, 2, "pdf")]
+
+
+async def test_an_unknown_tenant_stops_the_import(database: Database, skills_folder: Path) -> None:
+    write_skill(skills_folder, "pdf")
+    with pytest.raises(TenantNotFound):
+        await import_skill_folders(database.tenant("nowhere"), skills_folder)
+
+
+async def test_a_database_that_goes_away_stops_the_import(acme: Tenant, clone: Clone, skills_folder: Path) -> None:
+    for name in ("a", "b", "c"):
+        write_skill(skills_folder, name)
+    admin = await asyncpg.connect(clone.server.superuser_url)
+    await admin.execute(f"DROP DATABASE {clone.name} WITH (FORCE)")
+    await admin.close()
+
+    with pytest.raises(DatabaseUnreachable):
+        await import_skill_folders(acme, skills_folder)

@@ -1,0 +1,59 @@
+"""Locks that somebody else holds, and calls that wait for them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from everyskill.handles import Tenant
+from everyskill.model import Publication
+from tests.support.databases import Clone
+from tests.support.skills import publish
+
+
+@asynccontextmanager
+async def locked_view(clone: Clone, user_id: str) -> AsyncIterator[None]:
+    """Somebody holds the user's row and does not let go."""
+    holder = await asyncpg.connect(clone.superuser_url)
+    try:
+        async with holder.transaction():
+            await holder.execute("SELECT FROM user_skill_views WHERE user_id = $1 FOR UPDATE", user_id)
+            yield
+    finally:
+        await holder.close()
+
+
+@asynccontextmanager
+async def publishing_held_open(acme: Tenant, clone: Clone, slug: str) -> AsyncIterator["asyncio.Task[Publication]"]:
+    """A publication that has taken its moment and cannot commit until the block ends: it waits for its author's row."""
+    holder = await asyncpg.connect(clone.superuser_url)
+    async with holder.transaction():
+        await holder.execute("SELECT FROM user_skill_views WHERE user_id = 'bob' FOR UPDATE")
+        publication = asyncio.create_task(publish(acme, slug, "changed", author_id="bob"))
+        await until_somebody_waits(clone)
+        yield publication
+    await publication
+    await holder.close()
+
+
+async def until_somebody_waits(clone: Clone) -> None:
+    """Returns once a session of the database waits for a lock."""
+    watcher = await asyncpg.connect(clone.superuser_url)
+    question = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock'"
+    try:
+        async with asyncio.timeout(30):
+            while not await watcher.fetchval(question, clone.name):  # noqa: ASYNC110 - it happens in PostgreSQL
+                await asyncio.sleep(0.01)
+    finally:
+        await watcher.close()
+
+
+async def together(*acts: Callable[[], Awaitable[None]], rounds: int) -> None:
+    """Repeats each act so many times, all acts at once."""
+
+    async def repeat(act: Callable[[], Awaitable[None]]) -> None:
+        for _ in range(rounds):
+            await act()
+
+    await asyncio.gather(*(repeat(act) for act in acts))

@@ -1,0 +1,276 @@
+"""One class folds calls, whatever they ask: who goes along with whom, who waits, and what happens when it fails."""
+
+import asyncio
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import TypeAlias
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from everyskill.database.batcher import MAX_KEYS, MAX_WORKERS, Batcher
+from everyskill.errors import DatabaseUnreachable, Overloaded
+
+Batch: TypeAlias = dict[str, list[int]]
+
+
+class Refused(Exception):
+    """What a database might say to a batch."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+class Desk:
+    """Answers each number with its tenfold, at a pace that the test sets, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self.under_way = 0
+        self.most_under_way = 0
+        self.open = asyncio.Event()
+        self.open.set()
+        self.refuses: set[int] = set()
+        self.breaks: Exception | None = None
+
+    async def run(self, items: Mapping[str, Sequence[int]]) -> Mapping[str, Sequence[int]]:
+        self.batches.append({key: list(numbers) for key, numbers in items.items()})
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            await self.open.wait()
+        finally:
+            self.under_way -= 1
+        if self.breaks:
+            raise self.breaks
+        for refused in self.refuses.intersection(number for numbers in items.values() for number in numbers):
+            raise Refused(refused)
+        return {key: [number * 10 for number in numbers] for key, numbers in items.items()}
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def batcher_at(desk: Desk, *, max_waiting: int = 10_000, max_weight: int = 100) -> Batcher[int, int]:
+    return Batcher(desk.run, max_waiting=max_waiting, max_weight=max_weight, split_on=(Refused,))
+
+
+async def asking(calls: Sequence[Awaitable[int]]) -> "list[asyncio.Task[int]]":
+    """Starts the calls, and returns when each has joined its queue."""
+    tasks = [asyncio.ensure_future(call) for call in calls]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    return tasks
+
+
+async def held(desk: Desk, batcher: Batcher[int, int], key: str = "first") -> "asyncio.Task[int]":
+    """A batch that stays under way until the desk opens."""
+    desk.open.clear()
+    [task] = await asking([batcher.ask(key, 0)])
+    return task
+
+
+async def test_a_single_call_waits_for_nobody(desk: Desk) -> None:
+    assert await batcher_at(desk).ask("a", 1) == 10
+    assert desk.batches == [{"a": [1]}]
+
+
+async def test_calls_that_come_while_a_batch_is_under_way_go_together_in_the_next_in_their_order(desk: Desk) -> None:
+    batcher = batcher_at(desk)
+    first = await held(desk, batcher)
+    rest = await asking([batcher.ask("a", 1), batcher.ask("b", 2), batcher.ask("a", 3), batcher.ask("b", 4)])
+    desk.open.set()
+    assert await asyncio.gather(first, *rest) == [0, 10, 20, 30, 40]
+    assert desk.batches == [{"first": [0]}, {"a": [1, 3], "b": [2, 4]}]
+
+
+async def test_callers_who_ask_again_at_once_stay_together(desk: Desk) -> None:
+    batcher = batcher_at(desk)
+
+    async def ask_thrice(number: int) -> None:
+        for _ in range(3):
+            await batcher.ask("a", number)
+
+    await asyncio.gather(*(ask_thrice(number) for number in range(10)))
+    assert [len(batch["a"]) for batch in desk.batches] == [10, 10, 10]
+
+
+async def test_a_refused_call_fails_alone(desk: Desk) -> None:
+    batcher = batcher_at(desk)
+    desk.refuses = {3, 7}
+    first = await held(desk, batcher)
+    rest = await asking([batcher.ask("ab"[number % 2], number) for number in range(1, 10)])
+    desk.open.set()
+    answers = await asyncio.gather(first, *rest, return_exceptions=True)
+    assert [answer for answer in answers if not isinstance(answer, Refused)] == [0, 10, 20, 40, 50, 60, 80, 90]
+    assert [answer.number for answer in answers if isinstance(answer, Refused)] == [3, 7]
+
+
+async def test_any_other_error_goes_to_each_caller_of_the_batch_as_its_own_and_to_no_other(desk: Desk) -> None:
+    batcher = batcher_at(desk)
+    desk.breaks = DatabaseUnreachable("it fell over")
+    first = await held(desk, batcher)
+    rest = await asking([batcher.ask("a", number) for number in range(3)])
+    desk.open.set()
+    errors = await asyncio.gather(first, *rest, return_exceptions=True)
+    assert [str(error) for error in errors] == ["The database cannot be reached: it fell over"] * 4
+    assert len(set(map(id, errors))) == 4
+    assert len(desk.batches) == 2, "what nobody asked to split was tried again"
+    desk.breaks = None
+    assert await batcher.ask("a", 1) == 10
+
+
+async def test_a_call_that_is_cancelled_while_it_waits_is_never_run(desk: Desk) -> None:
+    batcher = batcher_at(desk)
+    first = await held(desk, batcher)
+    gone, stays = await asking([batcher.ask("a", 1), batcher.ask("a", 2)])
+    gone.cancel()
+    desk.open.set()
+    assert (await first, await stays) == (0, 20)
+    assert desk.batches == [{"first": [0]}, {"a": [2]}]
+
+
+async def test_a_call_that_is_cancelled_under_way_takes_nobody_along(desk: Desk) -> None:
+    batcher = batcher_at(desk)
+    first = await held(desk, batcher)
+    rest = await asking([batcher.ask("a", number) for number in range(3)])
+    first.cancel()
+    desk.open.set()
+    assert await asyncio.gather(*rest) == [0, 10, 20]
+    assert first.cancelled()
+
+
+async def test_a_batch_of_cancelled_calls_alone_is_not_run(desk: Desk) -> None:
+    batcher = batcher_at(desk)
+    first = await held(desk, batcher)
+    for task in await asking([batcher.ask("a", number) for number in range(3)]):
+        task.cancel()
+    desk.open.set()
+    await first
+    await batcher.close()
+    assert desk.batches == [{"first": [0]}]
+
+
+async def test_a_full_queue_takes_no_more_until_it_moves(desk: Desk) -> None:
+    batcher = batcher_at(desk, max_waiting=3)
+    first = await held(desk, batcher)
+    rest = await asking([batcher.ask("a", number) for number in range(3)])
+    with pytest.raises(Overloaded) as refused:
+        await batcher.ask("b", 1)
+    assert refused.value.code == "overloaded"
+    desk.open.set()
+    await asyncio.gather(first, *rest)
+    assert await batcher.ask("b", 1) == 10
+
+
+async def test_a_busy_key_does_not_hold_up_another(desk: Desk) -> None:
+    batcher = batcher_at(desk, max_weight=10)
+    first = await held(desk, batcher)
+    desk_is_full = await asking([batcher.ask("full", number) for number in range(20)])
+    many = await asking([batcher.ask("many", number) for number in range(50)])
+    few = await asking([batcher.ask("few", 1)])
+    desk.open.set()
+    await asyncio.gather(first, *desk_is_full, *many, *few)
+    went = next(place for place, batch in enumerate(desk.batches) if "few" in batch)
+    assert sum("many" in batch for batch in desk.batches[:went]) <= 1
+    assert sum("many" in batch for batch in desk.batches[went:]) >= 3
+
+
+async def test_what_is_too_heavy_for_a_batch_goes_alone_and_does_go(desk: Desk) -> None:
+    batcher: Batcher[int, int] = Batcher(desk.run, max_waiting=100, max_weight=10, weigh=lambda number: number)
+    first = await held(desk, batcher)
+    rest = await asking([batcher.ask(key, weight) for key, weight in [("a", 3), ("b", 500), ("c", 3), ("d", 3)]])
+    desk.open.set()
+    assert await asyncio.gather(first, *rest) == [0, 30, 5000, 30, 30]
+    assert {"b": [500]} in desk.batches
+
+
+async def test_where_more_than_a_batch_has_gathered_a_few_go_at_once(desk: Desk) -> None:
+    batcher = batcher_at(desk, max_weight=10)
+    first = await held(desk, batcher)
+    rest = await asking([batcher.ask("a", number) for number in range(100)])
+    desk.open.set()
+    assert max(await asyncio.gather(first, *rest)) == 990
+    assert desk.most_under_way == MAX_WORKERS
+
+
+async def test_a_batch_that_is_stuck_does_not_hold_up_the_next(desk: Desk) -> None:
+    batcher = batcher_at(desk)
+    stuck = await held(desk, batcher)
+    await asyncio.sleep(0.2)
+    waiting = await asking([batcher.ask("a", 1)])
+    assert desk.batches == [{"first": [0]}, {"a": [1]}]
+    desk.open.set()
+    await asyncio.gather(stuck, *waiting)
+
+
+async def test_closing_answers_those_who_wait_and_takes_no_more(desk: Desk) -> None:
+    batcher = batcher_at(desk, max_weight=2)
+    first = await held(desk, batcher)
+    rest = await asking([batcher.ask("a", number) for number in range(10)])
+    closing = asyncio.ensure_future(batcher.close())
+    await asyncio.sleep(0)
+    with pytest.raises(DatabaseUnreachable):
+        await batcher.ask("a", 1)
+    desk.open.set()
+    await closing
+    assert all(task.done() for task in (first, *rest))
+    assert await asyncio.gather(*rest) == [number * 10 for number in range(10)]
+
+
+def test_nobody_is_left_hanging_when_the_loop_ends() -> None:
+    told: list[BaseException] = []
+
+    async def ask(batcher: Batcher[int, int], number: int) -> None:
+        try:
+            await batcher.ask("a", number)
+        except (asyncio.CancelledError, DatabaseUnreachable) as error:
+            told.append(error)
+            raise
+
+    async def leave_in_the_middle() -> None:
+        desk = Desk()
+        desk.open.clear()
+        batcher = batcher_at(desk)
+        tasks = [asyncio.ensure_future(ask(batcher, number)) for number in range(5)]
+        await asyncio.sleep(0.01)
+        assert not any(task.done() for task in tasks)
+
+    asyncio.run(leave_in_the_middle())
+    assert len(told) == 5
+
+
+@given(
+    calls=st.lists(st.tuples(st.integers(0, 2 * MAX_KEYS), st.integers(1, 15)), min_size=1, max_size=200),
+    max_weight=st.integers(1, 20),
+)
+def test_whatever_is_asked_each_gets_its_own_answer_and_no_batch_is_too_large(
+    calls: list[tuple[int, int]], max_weight: int
+) -> None:
+    async def ask_all() -> tuple[list[int], list[Batch]]:
+        desk = Desk()
+        batcher: Batcher[int, int] = Batcher(
+            desk.run, max_waiting=1_000, max_weight=max_weight, weigh=lambda number: number
+        )
+        answers = await asyncio.gather(*(batcher.ask(f"key {key}", number) for key, number in calls))
+        return answers, desk.batches
+
+    answers, batches = asyncio.run(ask_all())
+    assert answers == [number * 10 for _, number in calls]
+    for batch in batches:
+        numbers = [number for group in batch.values() for number in group]
+        assert len(numbers) == 1 or sum(numbers) <= max_weight
+        assert len(batch) <= MAX_KEYS
+    assert _by_key(batches) == _by_key([{f"key {key}": [number]} for key, number in calls])
+
+
+def _by_key(batches: Sequence[Batch]) -> Mapping[str, list[int]]:
+    # Within a key first come is first served.
+    found: dict[str, list[int]] = {}
+    for batch in batches:
+        for key, numbers in batch.items():
+            found.setdefault(key, []).extend(numbers)
+    return found

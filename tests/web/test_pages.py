@@ -1,0 +1,474 @@
+"""What the pages promise without a browser: who gets in, what forms need, what is escaped, and what a page costs."""
+
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+from litestar import Litestar
+
+from everyskill.handles import Database, Tenant
+from everyskill.web.app import create_app
+from everyskill.web.pages.markdown import MOST_RENDERED, to_html
+from everyskill.web.settings import WebSettings
+from tests.support.http_clients import SECRET, bearer, claims_of, client_of
+from tests.support.skills import is_badged, publish
+
+DEMO = WebSettings(demo_sign_in=True, demo_tenant="acme")
+SCRIPT = "<script>alert('&')</script>\"'><img src=x onerror=alert(1)>"
+
+
+@pytest.fixture
+def demo(newest_server: None, database: Database, acme: Tenant) -> Litestar:
+    """The service with its demo sign-in."""
+    return create_app(database, DEMO)
+
+
+@pytest.fixture
+async def visitor(demo: Litestar) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser of somebody who has not signed in."""
+    async with client_of(demo, {"Accept": "text/html"}) as client:
+        yield client
+
+
+@pytest.fixture
+async def reader(visitor: httpx.AsyncClient) -> httpx.AsyncClient:
+    """A browser in which ann of acme has signed in."""
+    await visitor.post("/sign-in", data={"tenant": "acme", "user": "ann"})
+    return visitor
+
+
+def field_of(page: httpx.Response, name: str) -> str:
+    """The value of a form's field."""
+    found = re.search(rf'name="{name}" value="([^"]*)"', page.text)
+    assert found, page.text
+    return found[1]
+
+
+async def test_who_is_not_signed_in_is_led_to_the_door_and_back(visitor: httpx.AsyncClient, acme: Tenant) -> None:
+    await publish(acme)
+    turned_away = await visitor.get("/skills/pdf?since=2026-01-01T00:00:00Z")
+    assert turned_away.status_code == 303
+    door = await visitor.get(turned_away.headers["location"])
+    entered = await visitor.post("/sign-in", data={"tenant": "acme", "user": "ann", "next": field_of(door, "next")})
+    assert entered.headers["location"] == "/skills/pdf?since=2026-01-01T00:00:00Z"
+    assert (await visitor.get(entered.headers["location"])).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "next_",
+    ["https://evil.example.org", "//evil.example.org", "/\\evil.example.org", "javascript:alert(1)", "/\r\nX: y"],
+)
+async def test_the_door_leads_nowhere_else(visitor: httpx.AsyncClient, next_: str) -> None:
+    entered = await visitor.post("/sign-in", data={"tenant": "acme", "user": "ann", "next": next_})
+    assert (entered.status_code, entered.headers["location"]) == (303, "/")
+
+
+async def test_the_door_offers_the_people_of_the_demo(visitor: httpx.AsyncClient) -> None:
+    page = await visitor.get("/sign-in")
+    assert re.findall(r'name="user" value="(\w+)"', page.text) == ["ann", "bob"]
+
+
+@pytest.mark.parametrize("who", [("acme", "nobody"), ("initech", "ann"), ("", ""), ("a\0b", "ann")])
+async def test_nobody_else_gets_in(visitor: httpx.AsyncClient, who: tuple[str, str]) -> None:
+    refused = await visitor.post("/sign-in", data={"tenant": who[0], "user": who[1]})
+    assert refused.status_code == 400
+    assert "set-cookie" not in refused.headers
+
+
+async def test_without_a_demo_only_a_token_lets_in(app: Litestar) -> None:
+    async with client_of(app, {"Accept": "text/html"}) as visitor:
+        assert (await visitor.post("/sign-in", data={"tenant": "acme", "user": "ann"})).status_code == 401
+        token = jwt.encode(claims_of(), SECRET)
+        assert (await visitor.post("/sign-in", data={"token": token})).status_code == 303
+        assert (await visitor.get("/")).status_code == 200
+
+
+async def test_nobody_is_signed_in_from_another_site(visitor: httpx.AsyncClient) -> None:
+    headers = {"Origin": "https://evil.example.org"}
+    refused = await visitor.post("/sign-in", data={"tenant": "acme", "user": "ann"}, headers=headers)
+    assert refused.status_code == 403
+    assert "set-cookie" not in refused.headers
+
+
+async def test_who_would_not_stay_signed_in_is_told_so(app: Litestar) -> None:
+    headers = {"Origin": "http://skills.example.org", "Accept": "text/html"}
+    async with client_of(app, headers) as visitor:
+        refused = await visitor.post("/sign-in", data={"token": jwt.encode(claims_of(), SECRET)})
+    assert refused.status_code == 400
+    assert "needs https://" in refused.text
+
+
+async def test_with_a_token_from_a_proxy_the_forms_work_in_every_tab(app: Litestar, acme: Tenant) -> None:
+    skill = await publish(acme)
+    await acme.visit_skill("ann", skill.skill_id)
+    await publish(acme, content="two")
+    async with client_of(app, {"Accept": "text/html"} | bearer()) as proxied:
+        page = await proxied.get("/")
+        await proxied.get("/skills")
+        form = {name: field_of(page, name) for name in ("csrf_token", "as_of")}
+        assert (await proxied.post("/whats-new/seen", data=form)).status_code == 303
+    assert not await is_badged(acme, "ann", skill.skill_id)
+
+
+async def test_signing_out_ends_the_session(reader: httpx.AsyncClient) -> None:
+    token = field_of(await reader.get("/"), "csrf_token")
+    assert (await reader.post("/sign-out", data={"csrf_token": token})).headers["location"] == "/sign-in"
+    assert (await reader.get("/")).status_code == 303
+
+
+FORMS = ["/whats-new/seen", "/skills/pdf/seen", "/skills/pdf/feedback", "/sign-out"]
+
+
+@pytest.mark.parametrize("path", FORMS)
+@pytest.mark.parametrize("token", [None, "", "wrong"])
+async def test_a_form_without_the_sessions_token_is_refused(
+    reader: httpx.AsyncClient, acme: Tenant, path: str, token: str | None
+) -> None:
+    skill = await publish(acme)
+    now = datetime.now(UTC).isoformat()
+    data = {"as_of": now, "viewed_at": now, "comment": "a"} | ({} if token is None else {"csrf_token": token})
+    assert (await reader.post(path, data=data)).status_code == 403
+    assert await acme.get_user_view("ann", skill.skill_id) is None
+
+
+@pytest.mark.parametrize("path", FORMS)
+async def test_a_proxys_word_is_no_token(app: Litestar, acme: Tenant, path: str) -> None:
+    await publish(acme)
+    async with client_of(app, {"Accept": "text/html"} | bearer()) as proxied:
+        assert (await proxied.post(path, data={"comment": "a"})).status_code == 403
+
+
+async def test_a_write_that_another_site_made_is_refused(ann: httpx.AsyncClient, acme: Tenant) -> None:
+    skill = await publish(acme)
+    refused = await ann.post(f"/v1/skills/{skill.skill_id}/visit", headers={"Sec-Fetch-Site": "cross-site"})
+    assert refused.status_code == 403
+    assert await acme.get_user_view("ann", skill.skill_id) is None
+
+
+async def test_a_page_tells_what_changed_and_marks_by_hand(reader: httpx.AsyncClient, acme: Tenant) -> None:
+    skill = await publish(acme, content="# Pdf\n\none\n")
+    await acme.visit_skill("ann", skill.skill_id)
+    await publish(acme, content="# Pdf\n\ntwo\n", description="Other words.")
+    page = await reader.get("/skills/pdf")
+    for shown in ("v1 → v2", "Description updated", "<del>one\n</del>", "<ins>two\n</ins>"):
+        assert shown in page.text
+    names = ("csrf_token", "version", "viewed_at", "since", "since_version")
+    back = await reader.post("/skills/pdf/seen", data={name: field_of(page, name) for name in names})
+    assert not await is_badged(acme, "ann", skill.skill_id)
+    again = (await reader.get(back.headers["location"])).text
+    assert "v1 → v2" in again
+    assert ">Seen<" in again
+    assert "v1 → v2" not in (await reader.get("/skills/pdf")).text
+
+
+async def test_a_copied_address_tells_everybody_their_own_story(reader: httpx.AsyncClient, acme: Tenant) -> None:
+    skill = await publish(acme)
+    await acme.visit_skill("ann", skill.skill_id)
+    await publish(acme, content="two")
+    page = await reader.get("/skills/pdf")
+    names = ("csrf_token", "version", "viewed_at", "since", "since_version")
+    back = await reader.post("/skills/pdf/seen", data={name: field_of(page, name) for name in names})
+    address = back.headers["location"]
+    await reader.post("/sign-in", data={"tenant": "acme", "user": "bob"})
+    assert "Since your last visit" not in (await reader.get(address)).text
+    await acme.visit_skill("bob", skill.skill_id)
+    assert "Since your last visit" not in (await reader.get(address)).text
+    # And an old bookmark tells nothing old after a later visit.
+    await acme.visit_skill("ann", skill.skill_id)
+    await reader.post("/sign-in", data={"tenant": "acme", "user": "ann"})
+    assert "Since your last visit" not in (await reader.get(address)).text
+
+
+async def test_what_was_published_after_the_page_was_made_keeps_its_badge(
+    reader: httpx.AsyncClient, acme: Tenant
+) -> None:
+    skill = await publish(acme)
+    page = await reader.get("/skills/pdf")
+    await publish(acme, content="two")
+    form = {name: field_of(page, name) for name in ("csrf_token", "version", "viewed_at")}
+    assert (await reader.post("/skills/pdf/seen", data=form)).status_code == 303
+    assert await is_badged(acme, "ann", skill.skill_id)
+
+
+async def test_a_first_visit_has_no_summary(reader: httpx.AsyncClient, acme: Tenant) -> None:
+    await publish(acme)
+    assert "Since your last visit" not in (await reader.get("/skills/pdf")).text
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("headers", [{}, {"Sec-Purpose": "prefetch"}, {"User-Agent": "Googlebot/2.1"}])
+async def test_s10_reading_pages_records_nothing(
+    reader: httpx.AsyncClient, acme: Tenant, method: str, headers: dict[str, str]
+) -> None:
+    skill = await publish(acme)
+    await publish(acme, content="two")
+    for path in ("/", "/skills", "/skills/pdf", "/skills/pdf/diff?from=1&to=2"):
+        assert (await reader.request(method, path, headers=headers)).status_code == 200
+    assert await acme.get_user_view("ann", skill.skill_id) is None
+
+
+async def test_the_feed_says_in_a_line_what_changed(reader: httpx.AsyncClient, acme: Tenant) -> None:
+    skill = await publish(acme)
+    await acme.visit_skill("ann", skill.skill_id)
+    for content in ("two", "three"):
+        await publish(acme, content=content)
+    await acme.add_feedback(skill.skill_id, user_id="bob", comment="Good.")
+    page = (await reader.get("/")).text
+    assert "v1 → v3 · 1 new feedback item" in page
+    assert "you opened it once" in page
+
+
+async def test_the_feed_pages_on(reader: httpx.AsyncClient, acme: Tenant) -> None:
+    for number in range(21):
+        skill = await publish(acme, f"skill-{number}")
+        await acme.visit_skill("ann", skill.skill_id)
+        await publish(acme, f"skill-{number}", content="two")
+    first = await reader.get("/")
+    older = re.search(r'href="(/\?cursor=[^"]+)"', first.text)
+    assert older
+    second = await reader.get(older[1])
+    names = [re.findall(r'href="/skills/(skill-\d+)"', page.text) for page in (first, second)]
+    assert names == [[f"skill-{number}" for number in range(20, 0, -1)], ["skill-0"]]
+
+
+async def test_the_bell_counts_to_twenty(reader: httpx.AsyncClient, acme: Tenant) -> None:
+    for number in range(21):
+        skill = await publish(acme, f"skill-{number}")
+        await acme.visit_skill("ann", skill.skill_id)
+        await publish(acme, f"skill-{number}", content="two")
+    assert bell_of(await reader.get("/skills")) == "20+"
+    await acme.visit_skill("ann", skill.skill_id)
+    assert bell_of(await reader.get("/skills")) == "20"
+
+
+def bell_of(page: httpx.Response) -> str:
+    found = re.search(r'data-count="20">([^<]*)<', page.text)
+    return found[1] if found else ""
+
+
+async def test_a_caught_up_reader_is_told_so(reader: httpx.AsyncClient) -> None:
+    page = (await reader.get("/")).text
+    assert "all caught up" in page
+    assert "Mark all as seen" not in page
+
+
+async def test_the_list_is_searched_and_filtered(reader: httpx.AsyncClient, acme: Tenant) -> None:
+    await publish(acme, "pdf", category="office")
+    await publish(acme, "tone", category="writing")
+    assert re.findall(r'href="/skills/(\w+)"', (await reader.get("/skills?text=PDF")).text) == ["pdf"]
+    assert re.findall(r'href="/skills/(\w+)"', (await reader.get("/skills?category=writing&text=")).text) == ["tone"]
+    assert "No skill matches" in (await reader.get("/skills?text=nothing")).text
+
+
+async def test_a_page_of_a_hundred_skills_asks_once_for_its_badges(
+    reader: httpx.AsyncClient, acme: Tenant, queries: list[str]
+) -> None:
+    for number in range(100):
+        skill = await publish(acme, f"skill-{number:03}")
+        await acme.record_skill_view("ann", skill.skill_id, 1)
+        await publish(acme, f"skill-{number:03}", content="two")
+    queries.clear()
+    page = await reader.get("/skills")
+    assert page.text.count(">Updated<") == 100
+    assert len([query for query in queries if "AS is_updated" in query]) == 1
+    # Beside it the number at "What's New" takes three until its feed is remembered, and one from then on.
+    assert len([query for query in queries if "user_skill_views" in query]) == 4
+    await reader.get("/skills")
+    queries.clear()
+    await reader.get("/skills")
+    assert len([query for query in queries if "user_skill_views" in query]) == 2
+
+
+async def test_no_field_brings_markup_into_a_page(reader: httpx.AsyncClient, acme: Tenant) -> None:
+    fields: dict[str, Any] = {"name": SCRIPT, "description": SCRIPT, "category": SCRIPT}
+    skill = await publish(acme, "pdf", content=SCRIPT, **fields)
+    await acme.visit_skill("ann", skill.skill_id)
+    await publish(acme, "pdf", content=f"{SCRIPT}\n2", **fields | {"description": SCRIPT + "2"})
+    await acme.add_feedback(skill.skill_id, user_id="ann", comment=SCRIPT)
+    for path in ("/", "/skills", f"/skills?text={SCRIPT}", "/skills/pdf", "/skills/pdf/diff?from=1&to=2", "/sign-in"):
+        page = (await reader.get(path)).text
+        assert "<script>alert" not in page
+        assert "<img" not in page
+
+
+@pytest.mark.parametrize(
+    "path", [f"/skills/{SCRIPT}", f"/sign-in?next=/{SCRIPT}", f"/?cursor={SCRIPT}", f"/skills?category={SCRIPT}"]
+)
+async def test_no_address_brings_markup_into_a_page(reader: httpx.AsyncClient, path: str) -> None:
+    page = await reader.get(path)
+    assert page.status_code in {200, 400, 404}
+    assert "<script>alert" not in page.text
+    assert "<img" not in page.text
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        SCRIPT,
+        "[a](javascript:alert(1))",
+        "[a](data:text/html;base64,PHNjcmlwdD4=)",
+        "[a](vbscript:x)",
+        '[a](https://x.example "onclick=alert(1)")',
+        "![a](https://evil.example.org/pixel.png)",
+        "<iframe src=//evil.example.org></iframe>",
+        "<style>body{display:none}</style>",
+        "<a href=javascript:alert(1)>a</a>",
+        "<svg/onload=alert(1)>",
+        "[a]: javascript:alert(1)\n\n[a]",
+        '<https://x.example/"onmouseover=alert(1)>',
+        "| a |\n|---|\n| <script>alert(1)</script> |",
+    ],
+)
+def test_hostile_markdown_makes_no_hostile_html(hostile: str) -> None:
+    tags = re.findall(r"<(\w+)((?:[^>\"]|\"[^\"]*\")*)>", to_html(hostile))
+    assert not {name for name, _ in tags} & {"script", "img", "iframe", "style", "svg"}
+    attributes = [found for _, text in tags for found in re.findall(r'(\w+)="([^"]*)"', text)]
+    assert {name for name, _ in attributes} <= {"href", "title", "rel"}
+    assert all(value.startswith("https://") for name, value in attributes if name == "href")
+
+
+def test_a_skill_is_rendered_without_its_front_matter_below_the_pages_heading() -> None:
+    html = to_html("---\nname: x\ndescription: y\n---\n# Title\n\nText with `code` and **weight**.\n")
+    assert html == "<h2>Title</h2>\n<p>Text with <code>code</code> and <strong>weight</strong>.</p>\n"
+
+
+def test_links_lead_away_without_a_trace() -> None:
+    assert 'rel="nofollow noopener noreferrer"' in to_html("[a](https://example.org)")
+
+
+@pytest.mark.parametrize("link", ["[list](checklist.md)", "[list](../other/SKILL.md)", "[list](#part)"])
+def test_a_link_that_would_lead_nowhere_is_text(link: str) -> None:
+    assert "href" not in to_html(link)
+    assert "list</a>" in to_html(link)
+
+
+def test_an_endless_text_is_shown_as_it_is() -> None:
+    assert to_html("*" * (MOST_RENDERED + 1)).startswith("<pre>***")
+
+
+@pytest.mark.parametrize("path", ["/", "/skills", "/skills/nothing", "/sign-in"])
+async def test_every_page_keeps_foreign_content_out_and_is_stored_by_nobody(
+    reader: httpx.AsyncClient, path: str
+) -> None:
+    headers = (await reader.get(path)).headers
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    assert headers["cache-control"] == "private, no-cache"
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+async def test_an_error_is_a_page_for_people_and_a_problem_for_programs(reader: httpx.AsyncClient) -> None:
+    page = await reader.get("/skills/nothing")
+    assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "There is no skill" in page.text
+    problem = await reader.get("/v1/skills/nothing")
+    assert (problem.status_code, problem.headers["content-type"]) == (404, "application/problem+json")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../app.py",
+        "/static/..%2fapp.py",
+        "/static/%2e%2e/app.py",
+        "/static//etc/passwd",
+        "/skills/..%2f..%2fetc%2fpasswd",
+        "/skills/%2e%2e",
+        "/static/%00",
+        "/static/" + "a" * 3_000,
+        "/static/style.css/x",
+    ],
+)
+async def test_no_path_leads_out(reader: httpx.AsyncClient, path: str) -> None:
+    response = await reader.get(path)
+    assert response.status_code in {404, 400}
+    assert "import" not in response.text
+
+
+async def test_what_pages_are_made_of_may_be_kept(visitor: httpx.AsyncClient) -> None:
+    [address] = re.findall(r'href="(/static/style[^"]+)"', (await visitor.get("/sign-in")).text)
+    style = await visitor.get(address)
+    assert style.status_code == 200
+    assert "immutable" in style.headers["cache-control"]
+    # An older process may be asked for what only a newer one has.
+    other = await visitor.get("/static/style.css?v=of-another-release")
+    assert (other.status_code, other.headers["cache-control"]) == (200, "no-cache")
+
+
+@pytest.mark.parametrize("host", ["localhost:abc", "localhost:99999999", "a:b:c", "[::1"])
+async def test_a_host_that_cannot_be_read_is_no_error_of_ours(visitor: httpx.AsyncClient, host: str) -> None:
+    for path in ("/", "/sign-in", "/skills/x"):
+        assert (await visitor.get(path, headers={"Host": host})).status_code < 500
+    entering = await visitor.post("/sign-in", data={"tenant": "acme", "user": "ann"}, headers={"Host": host})
+    assert entering.status_code < 500
+
+
+async def test_a_form_of_another_kind_is_refused(reader: httpx.AsyncClient) -> None:
+    part = b'Content-Disposition: form-data; name="a"\r\nContent-Type: text/plain; charset=zzz'
+    body = b"--x\r\n" + part + b"\r\n\r\na\r\n--x--\r\n"
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    for path in FORMS:
+        assert (await reader.post(path, content=body, headers=headers)).status_code == 403
+
+
+async def test_a_category_is_filtered_by_exactly_its_name(reader: httpx.AsyncClient, acme: Tenant) -> None:
+    await publish(acme, category="Data  Team ")
+    [value] = re.findall(r'<option value="(D[^"]*)"', (await reader.get("/skills")).text)
+    assert 'href="/skills/pdf"' in (await reader.get("/skills", params={"category": value})).text
+
+
+async def test_a_skill_next_door_is_not_there(reader: httpx.AsyncClient, globex: Tenant) -> None:
+    await publish(globex, "secret")
+    missing, foreign = await reader.get("/skills/nothing"), await reader.get("/skills/secret")
+    assert foreign.status_code == 404
+    assert foreign.text.replace("secret", "nothing") == missing.text
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "since=yesterday",
+        "since=120",
+        "since=2026-01-01T00:00:00",
+        "since=0001-01-01T00:00:00%2B14:00",
+        "since=2026-01-01T00:00:00Z&since_version=-1",
+        "since=2026-01-01T00:00:00Z&since_version=" + "1" * 5_000,
+        "since=2026-01-01T00:00:00Z&since_version=%C2%B2",
+    ],
+)
+async def test_a_bad_look_is_a_bad_request(reader: httpx.AsyncClient, acme: Tenant, query: str) -> None:
+    await publish(acme)
+    assert (await reader.get(f"/skills/pdf?{query}&visited=2026-01-01T00:00:00Z")).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "odd", [{"since": "not a date"}, {"since": "0001-01-01T00:00:00+14:00"}, {"since_version": "1" * 5_000}]
+)
+@pytest.mark.parametrize("act", ["seen", "feedback"])
+async def test_a_form_that_cannot_be_read_changes_nothing(
+    reader: httpx.AsyncClient, acme: Tenant, act: str, odd: dict[str, str]
+) -> None:
+    skill = await publish(acme)
+    page = await reader.get("/skills/pdf")
+    form = {name: field_of(page, name) for name in ("csrf_token", "viewed_at", "version")} | {
+        "comment": "a",
+        "since": "2026-01-01T00:00:00Z",
+    }
+    assert (await reader.post(f"/skills/pdf/{act}", data=form | odd)).status_code == 400
+    assert await acme.get_user_view("ann", skill.skill_id) is None
+    assert await acme.count_feedback_since(skill.skill_id, datetime.now(UTC) - timedelta(minutes=1)) == 0
+
+
+async def test_feedback_is_given_from_the_page(reader: httpx.AsyncClient, acme: Tenant) -> None:
+    skill = await publish(acme)
+    page = await reader.get("/skills/pdf")
+    form = {"csrf_token": field_of(page, "csrf_token"), "comment": "Could be shorter.", "sentiment": "neutral"}
+    assert (await reader.post("/skills/pdf/feedback", data=form)).headers["location"] == "/skills/pdf"
+    assert "Could be shorter." in (await reader.get("/skills/pdf")).text
+    assert await acme.count_feedback_since(skill.skill_id, datetime.now(UTC) - timedelta(minutes=1)) == 1
