@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 
 from everyskill.cli.app import app
 from everyskill.handles import Tenant
-from everyskill.schema.revisions import REVISIONS
+from everyskill.database.revisions import REVISIONS
 from tests.support.databases import Clone, cloned
 from tests.support.skill_folders import BROKEN, write_skill
 from tests.support.skills import is_badged, publish

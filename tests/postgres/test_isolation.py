@@ -13,10 +13,10 @@ import pytest
 
 import everyskill.database
 from everyskill.database.inspection import inspect
+from everyskill.database.policies import TENANT_COLUMNS
 from everyskill.database.statements import Statement
 from everyskill.errors import EverySkillError
 from everyskill.handles import Database, Tenant
-from everyskill.schema.policies import TENANT_COLUMNS
 from tests.support.databases import Clone, add_tenant
 from tests.support.skills import publish
 

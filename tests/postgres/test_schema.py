@@ -9,11 +9,11 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import class_mapper
 
 import everyskill.migrations.versions
+from everyskill.database.policies import GRANTS, POLICIES, TENANT_COLUMNS
+from everyskill.database.revisions import REVISIONS
 from everyskill.errors import DatabaseTooNew, MigrationBlocked, MigrationFailed, MissingPrivilege
 from everyskill.migrations import downgrade, upgrade, upgrade_sql
 from everyskill.schema import Base, Skills, Tenants, Users, UserSkillViews
-from everyskill.schema.policies import GRANTS, POLICIES, TENANT_COLUMNS
-from everyskill.schema.revisions import REVISIONS
 from tests.support.databases import Clone
 from tests.support.schema_description import describe
 

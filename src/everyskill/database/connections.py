@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 import asyncpg
 
+from everyskill.database.policies import APP_ROLE, TENANT_COLUMNS
+from everyskill.database.revisions import HEAD, REVISIONS
 from everyskill.errors import (
     DatabaseNotMigrated,
     DatabaseReadOnly,
@@ -18,8 +20,6 @@ from everyskill.errors import (
     PostgresTooOld,
     UnsafeRole,
 )
-from everyskill.schema.policies import APP_ROLE, TENANT_COLUMNS
-from everyskill.schema.revisions import HEAD, REVISIONS
 
 MIN_POSTGRES = 15
 AnyConnection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy

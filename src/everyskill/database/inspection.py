@@ -8,8 +8,8 @@ import asyncpg
 from msgspec import Struct
 
 from everyskill.database.connections import check_revision, check_serving, connect_once, read_revision
+from everyskill.database.policies import APP_ROLE, GRANTS, OPERATOR_ROLE, POLICIES, TENANT_COLUMNS, Grant, Policy
 from everyskill.errors import DatabaseNotReady
-from everyskill.schema.policies import APP_ROLE, GRANTS, OPERATOR_ROLE, POLICIES, TENANT_COLUMNS, Grant, Policy
 
 _TABLES = """
 SELECT relname FROM pg_class
@@ -36,7 +36,7 @@ class Finding(Struct, frozen=True):
 
 
 async def inspect(url: str) -> list[Finding]:
-    """Looks at revision, role, forced row-level security, policies and grants, and tries to cross a tenant's border.
+    """Checks revision, role, forced row-level security, policies and grants, and tries to reach another tenant's rows.
 
     `url` is the application's. Nothing is left behind: the canary lives in a transaction that is undone. Raises
     DatabaseUnreachable.
@@ -102,7 +102,7 @@ async def _canary_finding(connection: asyncpg.Connection) -> Finding:
         crossed = ", ".join(await _crossings(connection))
     except asyncpg.PostgresError as error:
         crossed = str(error)
-    return Finding("a canary in the tenant next door", not crossed, crossed)
+    return Finding("canary: rows of another tenant are out of reach", not crossed, crossed)
 
 
 async def _crossings(connection: asyncpg.Connection) -> list[str]:

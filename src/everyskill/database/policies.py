@@ -63,7 +63,7 @@ _PRIVILEGES = dict.fromkeys(TENANT_COLUMNS, ("SELECT", "INSERT", "UPDATE", "DELE
 
 def _policies_of(table: str, column: str) -> tuple[Policy, Policy]:
     predicate = f"({column} = {_CURRENT_TENANT})"
-    # The operator of the house lists tenants, so on that one table the restriction names the application alone.
+    # The operator lists all tenants, so on that one table the restrictive policy names the application's role alone.
     restricted = APP_ROLE if table == "tenants" else "public"
     return (
         Policy(table, "tenant_isolation", False, restricted, "ALL", predicate, predicate),

@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from everyskill.database.connections import connect_once
+from everyskill.database.revisions import HEAD, REVISIONS
 from everyskill.errors import DatabaseTooNew, EverySkillError, MigrationBlocked, MigrationFailed, MissingPrivilege
-from everyskill.schema.revisions import HEAD, REVISIONS
 
 # Any constant does, as long as every runner on a database takes the same one.
 _ONE_RUNNER = 0x45564552

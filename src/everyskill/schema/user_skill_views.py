@@ -29,7 +29,7 @@ class UserSkillViews(Base):
         {"postgresql_with": {"fillfactor": 85}},
     )
 
-    # The one key without the tenant in front; being random, it tells nobody what exists elsewhere.
+    # The one key that does not lead with the tenant; being random, it reveals nothing of other tenants.
     id: Mapped[str] = mapped_column(Text, primary_key=True, server_default=RANDOM_ID)
     tenant_id: Mapped[str] = mapped_column(Text, ForeignKey("tenants.id"))
     user_id: Mapped[TextColumn]

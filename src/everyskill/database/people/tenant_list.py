@@ -2,9 +2,9 @@
 
 from everyskill.database.connections import check_revision, connect_once, read_revision
 from everyskill.database.people.tenants import TENANT_COLUMNS
+from everyskill.database.policies import OPERATOR_ROLE
 from everyskill.errors import MissingPrivilege
 from everyskill.model.tenants import TenantInfo
-from everyskill.schema.policies import OPERATOR_ROLE
 
 _LIST_TENANTS = f"SELECT {TENANT_COLUMNS} FROM tenants ORDER BY tenants.id"
 _MAY_LIST = "SELECT current_user, coalesce(pg_has_role(current_user, to_regrole($1)::oid, 'USAGE'), false) AS may_list"
