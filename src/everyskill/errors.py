@@ -232,9 +232,9 @@ class SkillFolderError(EverySkillError):
 class Overloaded(EverySkillError):
     """More calls wait for the database than this process may hold. It is worth trying again in a moment."""
 
-    most_waiting: int
+    max_waiting: int
     code = "overloaded"
-    sentence = "{most_waiting:,} calls wait for the database already. Try again in a moment."
+    sentence = "{max_waiting:,} calls wait for the database already. Try again in a moment."
 
 
 class DatabaseNotReady(EverySkillError):

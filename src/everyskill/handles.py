@@ -1,4 +1,4 @@
-"""The front door: connect(url) gives a Database, its tenant(id) a Tenant, whose methods are the services' functions."""
+"""connect(url) gives a Database, and its tenant(id) a Tenant, whose methods are the functions of `services`."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -33,7 +33,7 @@ EMBEDDED_URL = "embedded:"
 
 
 class Tenant(TenantScope):
-    """One tenant of a database, and the only door to its rows. Costs nothing to make; share it freely among tasks."""
+    """One tenant of a database, and the only way to its rows. Costs nothing to make; share it freely among tasks."""
 
     __slots__ = ()
 
@@ -126,7 +126,7 @@ def connect(url: str | None = None) -> Database:
     started, and migrated, on opening and stopped by the last program to leave it. None takes EVERYSKILL_DATABASE_URL,
     else the embedded server in the user's data directory.
 
-    Opening raises a DatabaseNotReady that says what is amiss: unreachable, not migrated, too new, an unsafe role.
+    Opening raises a DatabaseNotReady that says why: unreachable, not migrated, too new, an unsafe role.
     Raises InvalidSetting.
     """
     settings = Settings.from_environment()
@@ -162,7 +162,7 @@ async def owner_url(url: str | None = None) -> AsyncIterator[str]:
 
 
 async def list_tenants(url: str | None = None) -> list[TenantInfo]:
-    """All tenants by id, for the operator of the house: the owner, or a member of everyskill_operator.
+    """All tenants by id, for the operator: the owner, or a member of everyskill_operator.
 
     Raises MissingPrivilege for any other login.
     """

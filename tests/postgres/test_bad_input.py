@@ -11,11 +11,11 @@ from msgspec.structs import replace
 
 import everyskill
 from everyskill import errors
+from everyskill.database.policies import TENANT_COLUMNS
 from everyskill.errors import EverySkillError
 from everyskill.handles import Database, Tenant, list_tenants
 from everyskill.model import SkillFile, SkillFolder
 from everyskill.model.whats_new import FeedCursor
-from everyskill.schema.policies import TENANT_COLUMNS
 from tests.support.databases import Clone
 from tests.support.skills import folder, publish
 
@@ -83,6 +83,41 @@ REFUSED: dict[str, tuple[Act, str]] = {
 }
 
 
+# Whatever a caller without a type checker passes is refused by name.
+WRONG_TYPES: dict[str, tuple[Callable[[Any, str], Awaitable[Any]], str]] = {
+    "a dict for a folder": (lambda t, s: t.publish_skill({"slug": "pdf"}), "invalid_argument"),
+    "nothing for a folder": (lambda t, s: t.publish_skill(None), "invalid_argument"),
+    "a dict for a file": (lambda t, s: t.publish_skill(replace(folder(), files=({},))), "invalid_argument"),
+    "a list of files": (lambda t, s: t.publish_skill(replace(folder(), files=[])), "invalid_argument"),
+    "a number for a slug": (lambda t, s: t.publish_skill(replace(folder(), slug=1)), "invalid_identifier"),
+    "a number for content": (lambda t, s: t.publish_skill(replace(folder(), content=1)), "invalid_text"),
+    "a number for an author": (lambda t, s: publish(t, author_id=1), "invalid_identifier"),  # type: ignore[arg-type]
+    "a text for the view before": (lambda t, s: t.get_skill_page("ann", s, since="x"), "invalid_argument"),
+    "a text for a version": (lambda t, s: t.record_skill_view("ann", s, "1"), "invalid_version"),
+    "a text for a moment": (lambda t, s: t.record_skill_view("ann", s, 1, "now"), "invalid_timestamp"),
+    "a text for as_of": (lambda t, s: t.mark_all_seen("ann", "now"), "invalid_timestamp"),
+    "a text for since": (lambda t, s: t.count_feedback_since(s, "now"), "invalid_timestamp"),
+    "a text for a number": (lambda t, s: t.compare_versions("pdf", 1, "2"), "invalid_version"),
+    "a text for a limit": (lambda t, s: t.get_whats_new_for_user("ann", "1"), "invalid_limit"),
+    "a text for at_most": (lambda t, s: t.count_whats_new("ann", "1"), "invalid_limit"),
+    "a number for a cursor": (lambda t, s: t.get_whats_new_page("ann", cursor=1), "invalid_cursor"),
+    "a number for a list's cursor": (lambda t, s: t.list_skills(cursor=1), "invalid_identifier"),
+    "a number for a text": (lambda t, s: t.list_skills(text=1), "invalid_text"),
+    "a list for a status": (lambda t, s: t.list_skills(status=[]), "invalid_choice"),
+    "a number for a skill": (lambda t, s: t.get_skill(1), "invalid_identifier"),
+    "a number to archive": (lambda t, s: t.archive_skill(1), "invalid_identifier"),
+    "a number to restore": (lambda t, s: t.restore_skill(1), "invalid_identifier"),
+    "a number for a user": (lambda t, s: t.add_user(1), "invalid_identifier"),
+    "a number for an address": (lambda t, s: t.add_user("eve", email=1), "invalid_text"),
+    "a list for a role": (lambda t, s: t.add_user("eve", role=[]), "invalid_choice"),
+    "a number for a comment": (lambda t, s: t.add_feedback(s, comment=1), "invalid_text"),
+    "a list for a sentiment": (lambda t, s: t.add_feedback(s, sentiment=[]), "invalid_choice"),
+    "a number for a name": (lambda t, s: t.create(1), "invalid_text"),
+    "a number for a tenant's slug": (lambda t, s: t.create("Acme", slug=1), "invalid_identifier"),
+}
+REFUSED |= WRONG_TYPES
+
+
 def with_file(**odd: Any) -> SkillFolder:
     file = replace(SkillFile("notes.md", 1, "0" * 64), **odd)
     return replace(folder(), files=(*folder().files, file))
@@ -99,6 +134,18 @@ async def test_bad_input_is_refused_by_code_and_changes_nothing(
         await act(acme, skill.skill_id)
     assert refused.value.code == code
     assert await everything(owner) == before
+
+
+@pytest.mark.parametrize("url", [5, b"postgresql://localhost", "", "mysql://localhost"])
+def test_what_is_no_database_url_is_refused(url: Any) -> None:
+    with pytest.raises(errors.InvalidSetting):
+        everyskill.connect(url or "x")
+
+
+async def test_what_is_no_tenant_id_is_refused(database: Database) -> None:
+    for tenant_id in (None, 5, "", "a\0b"):
+        with pytest.raises(errors.InvalidIdentifier):
+            database.tenant(tenant_id)  # type: ignore[arg-type]
 
 
 async def everything(owner: asyncpg.Connection) -> dict[str, Any]:

@@ -1,8 +1,7 @@
-"""The project keeps its own rules: lint, types, the direction of imports, and what its documents say."""
+"""The public names are there and documented, and what installs the project is consistent."""
 
+import pydoc
 import re
-import subprocess
-import sys
 import tomllib
 from importlib import import_module
 from inspect import getdoc
@@ -15,21 +14,6 @@ from everyskill import model, services
 from everyskill.handles import Tenant
 
 ROOT = Path(__file__).parents[2]
-TOOLS = Path(sys.executable).parent
-
-CHECKS = {
-    "lint": ["ruff", "check", "."],
-    "format": ["ruff", "format", "--check", "."],
-    "types": ["mypy"],
-    "imports": ["lint-imports", "--no-cache"],
-}
-
-
-@pytest.mark.parametrize("check", CHECKS)
-def test_the_code_passes_its_checks(check: str) -> None:
-    tool, *arguments = CHECKS[check]
-    done = subprocess.run([TOOLS / tool, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_every_service_is_a_method_of_the_tenant_handle_and_says_what_it_promises() -> None:
@@ -52,12 +36,34 @@ def test_the_lazy_names_are_the_public_ones() -> None:
         assert getattr(everyskill, name) is getattr(import_module(home), name)
 
 
+def test_the_package_lists_its_public_names_before_any_is_used() -> None:
+    assert set(everyskill.__all__) <= set(dir(everyskill))
+    shown = pydoc.plain(pydoc.render_doc(everyskill))
+    for name in everyskill.__all__:
+        assert re.search(rf"\b{name}\b", shown), name
+
+
+def test_a_tenant_shows_its_calls_and_nothing_of_how_they_are_made() -> None:
+    renamed = {"create_tenant": "create", "get_tenant": "get"}
+    calls = {renamed.get(name, name) for name in services.__all__}
+    assert {name for name in dir(Tenant) if not name.startswith("_")} == {*calls, "tenant_id"}
+
+
+def test_what_the_task_runner_runs_is_what_continuous_integration_checks() -> None:
+    assert (ROOT / ".ci" / "run").read_text().rstrip().endswith(".venv/bin/nox")
+    sessions = (ROOT / "noxfile.py").read_text()
+    assert 'nox.options.sessions = ["lint", "types", "imports", "tests"]' in sessions
+
+
 def test_the_constraints_pin_names_and_versions_and_nothing_else() -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = [line for line in lines if line and not line.startswith("#")]
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", pin) for pin in pins)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    extras = project["optional-dependencies"].values()
+    wanted = [
+        need for needs in (project["dependencies"], *extras) for need in needs if not need.startswith("everyskill")
+    ]
     names = {re.split(r"[=]", pin)[0].lower().replace("_", "-") for pin in pins}
     assert {re.split(r"[>=[]", need)[0].lower() for need in wanted} <= names
 

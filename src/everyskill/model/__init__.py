@@ -18,7 +18,7 @@ from everyskill.model.skills import (
     VersionSummary,
 )
 from everyskill.model.tenants import Role, TenantInfo, User
-from everyskill.model.views import NewUserSkillView, PreviousView, UserSkillView, ViewState
+from everyskill.model.views import NewUserSkillView, PreviousView, UserSkillView, ViewBeforeVisit, ViewState
 from everyskill.model.whats_new import WhatsNewItem, WhatsNewPage
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "UserSkillView",
     "VersionFacts",
     "VersionSummary",
+    "ViewBeforeVisit",
     "ViewState",
     "Visit",
     "WhatsNewItem",

@@ -28,7 +28,7 @@ Kind = TypeVar("Kind")
 def check_type(name: str, value: object, wanted: type[Kind]) -> Kind:
     """Returns a value of the wanted type. Raises InvalidArgument for any other."""
     if not isinstance(value, wanted):
-        raise InvalidArgument(name, f"an everyskill.{wanted.__name__}", f"a {type(value).__name__}")
+        raise InvalidArgument(name, f"a {wanted.__name__} of everyskill.model", f"a {type(value).__name__}")
     return value
 
 
@@ -50,7 +50,7 @@ def check_ids(field: str, values: Iterable[str]) -> list[str]:
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise InvalidIdentifier(field, "must come as a collection of ids")
     given = list(values)
-    # Badges ask for long lists all the time: one look at all of them, and at each only where something is amiss.
+    # Badges ask for long lists all the time: all ids are checked at once, and each one only where that check fails.
     if not _are_ids(given):
         for value in given:
             check_id(field, value)

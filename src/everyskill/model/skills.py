@@ -15,6 +15,7 @@ from everyskill.model.inputs import (
     check_content,
     check_id,
     check_text,
+    check_type,
 )
 
 SKILL_FILE_NAME = "SKILL.md"
@@ -87,15 +88,16 @@ class SkillFolder(Struct, frozen=True, kw_only=True):
         return hash_of_files(self.files)
 
     def checked(self) -> "SkillFolder":
-        """Returns itself. Raises InvalidIdentifier or InvalidText where a field cannot be stored."""
+        """Returns itself. Raises InvalidIdentifier, InvalidText or InvalidArgument where a field cannot be stored."""
         check_slug(self.slug)
         check_text("name", self.name, longest=MAX_NAME_LENGTH)
         check_text("description", self.description, longest=MAX_DESCRIPTION_LENGTH)
         if self.category is not None:
             check_text("category", self.category, longest=MAX_NAME_LENGTH)
         check_content("content", self.content, longest=MAX_CONTENT_LENGTH)
+        check_type("files", self.files, tuple)
         for file in self.files:
-            file.checked()
+            check_type("a file", file, SkillFile).checked()
         if not {_hash(self.content), _hash(BOM + self.content)} & {file.hash for file in self.files if file.is_skill}:
             raise InvalidText("files", f"must list {SKILL_FILE_NAME} with the hash of the content")
         return self

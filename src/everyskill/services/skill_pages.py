@@ -24,9 +24,8 @@ async def get_skill_page(
 ) -> SkillPageContent:
     """All that a skill's page shows to a user, in one snapshot. Records nothing (S10).
 
-    What changed is compared with the user's view row, or with `since` where the user's last visit is the one that it
-    came before: after the page recorded the view that its user is still reading. What to record is the version of
-    `published`, and `as_of`.
+    What changed is compared with the user's view row; or with `since`, the view before this visit, where the page has
+    recorded this visit already and is loaded again. The page then records the version of `published`, and `as_of`.
 
     Raises SkillNotFound for a skill that is not there, hidden, or another tenant's; InvalidArgument, InvalidIdentifier,
     InvalidVersion, InvalidTimestamp.

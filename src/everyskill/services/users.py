@@ -48,7 +48,7 @@ async def admit_user(
     name: str | None = None,
     role: Role | str = Role.MEMBER,
 ) -> User:
-    """The person as this tenant knows them, added on first sight: for those whom an identity provider vouches for.
+    """The user as this tenant knows them, added where it does not: for those whom an identity provider authenticated.
 
     Who is known already stays as they are, and an e-mail that somebody else has is left out. Raises TenantNotFound,
     TenantInactive, and what add_user raises for bad input.

@@ -25,7 +25,7 @@ async def get_changes(tenant: TenantScope, user_id: str, skill_id: str) -> list[
 async def get_changes_for_skills(
     tenant: TenantScope, user_id: str, skill_ids: Iterable[str]
 ) -> dict[str, list[ChangeItem]]:
-    """What get_changes tells, for many skills in one query, by skill id; one that is not there is not in the dict.
+    """What get_changes gives, for many skills in one query, by skill id; one that is not there is not in the dict.
 
     No ids take no query (S12). Raises TooManyIds above 10,000, and InvalidIdentifier.
     """
