@@ -12,7 +12,6 @@ import asyncpg
 
 LARGE, EXTREME = "large", "extreme"
 SMALL = [f"small-{number}" for number in range(8)]
-MOST_VIEWS = 20_000
 BADGES = 50
 
 
@@ -75,8 +74,8 @@ SELECT $1, md5($1 || '-' || n)::uuid::text, 'comment', 'Good.', 'open', now() - 
   FROM generate_series(0, $2::int - 1, 10) AS n
 """
 _USERS = "INSERT INTO users (tenant_id, id) SELECT $1, $2 || n FROM generate_series($3::int, $4::int - 1) AS n"
-# $1 tenant, $2 user, $3 offset, $4 step, $5 views, $6 skills, $7 every how manieth was updated, $8 the youngest look's
-# and $9 the oldest look's age in days.
+# $1 tenant, $2 user, $3 offset, $4 step, $5 views, $6 skills, $7 every how manieth was updated, $8 the youngest view's
+# and $9 the oldest view's age in days.
 _VIEWS = """
 INSERT INTO user_skill_views (tenant_id, user_id, skill_id, last_viewed_at, last_viewed_version)
 SELECT $1, $2, md5($1 || '-' || no)::uuid::text, now() - age,

@@ -60,11 +60,11 @@ _LIMITS = """## What bounds it
 - **Records.** A view that is recorded looks up its user and its skill and passes two policies; that is most of what the
   server spends on it. With 64 callers all go in one batch, so client and server take turns, and runs of one day came
   to between 4.8 and 6.4 times Drizzle. Batches of 32 rows, which overlap, won a tenth there and lost a third at 256.
-- **Badges.** Fifty keys are looked up in two tables however they are asked for; what folding saves is the client and
+- **Badges.** Fifty keys are looked up in two tables however they are asked for; what batching saves is the client and
   the transaction.
 - **What's New** looks at 64 skills at most, whoever asks; the first feed in 64 changes walks, and leaves a
   [checkpoint](decisions/0008-feed-checkpoints.md). Drizzle's query asks for the time alone and misses the updates that
-  were committed after a look at them.
+  were committed after a view of them.
 - **By size.** A visit asks four tables and writes one; in runs of one day it took 0.9 to 1.5 times as long at 20
   million rows, the other calls 0.9 to 1.2 times.
 - **Over HTTP.** A record is a small answer, so it is all the worker's own work; 4.3 to 5.7 times were seen. One worker

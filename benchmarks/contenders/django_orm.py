@@ -15,7 +15,7 @@ from django.utils import timezone
 from benchmarks.dataset import EXTREME, LARGE
 
 BLOCKING = True
-_MOST_CONNECTIONS = 10
+_MAX_CONNECTIONS = 10
 
 
 def _configure(url: str) -> None:
@@ -27,7 +27,7 @@ def _configure(url: str) -> None:
         "USER": parts.username,
         "HOST": query["host"][0],
         "PORT": query.get("port", ["5432"])[0],
-        "OPTIONS": {"pool": {"min_size": 1, "max_size": _MOST_CONNECTIONS, "timeout": 60}},
+        "OPTIONS": {"pool": {"min_size": 1, "max_size": _MAX_CONNECTIONS, "timeout": 60}},
     }
     settings.configure(DATABASES={"default": database}, USE_TZ=True, INSTALLED_APPS=[])
     django.setup()

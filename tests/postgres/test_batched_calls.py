@@ -38,13 +38,13 @@ def view(version: int | None, minute: int | None) -> NewUserSkillView:
         lambda facts: [view(*fact) for fact in facts]
     )
 )
-def test_s4_a_folded_view_is_worth_all_of_its_views(views: list[NewUserSkillView]) -> None:
-    [folded] = combine_views(views).values()
+def test_s4_a_combined_view_is_worth_all_of_its_views(views: list[NewUserSkillView]) -> None:
+    [combined] = combine_views(views).values()
     moments = [each.last_viewed_at for each in views]
     versions = [each.last_viewed_version for each in views if each.last_viewed_version]
-    assert folded.view_count == len(views)
-    assert folded.last_viewed_version == max(versions, default=None)
-    assert folded.last_viewed_at == (None if None in moments else max(filter(None, moments)))
+    assert combined.view_count == len(views)
+    assert combined.last_viewed_version == max(versions, default=None)
+    assert combined.last_viewed_at == (None if None in moments else max(filter(None, moments)))
 
 
 async def test_s4_at_once_or_one_after_another_the_rows_end_the_same(acme: Tenant, globex: Tenant) -> None:

@@ -163,7 +163,7 @@ async def test_the_count_goes_no_further_than_asked(acme: Tenant, ids: dict[str,
         await acme.count_whats_new("ann", 0)
 
 
-async def test_a_feed_that_cannot_be_remembered_is_read_all_the_same(
+async def test_a_feed_that_cannot_be_saved_is_read_all_the_same(
     acme: Tenant, ids: dict[str, str], owner: asyncpg.Connection
 ) -> None:
     await owner.execute("REVOKE UPDATE ON feed_checkpoints FROM everyskill_app")
@@ -193,9 +193,9 @@ async def test_a_view_under_way_while_the_feed_was_read_is_never_missed(
     await holder.execute(
         "INSERT INTO user_skill_views (tenant_id, user_id, skill_id) VALUES ('acme', 'ann', $1)", late.skill_id
     )
-    looks = {"record": acme.record_skill_view("ann", late.skill_id, 1), "visit": acme.visit_skill("ann", late.skill_id)}
-    recording = asyncio.ensure_future(looks.pop(act))
-    for unused in looks.values():
+    acts = {"record": acme.record_skill_view("ann", late.skill_id, 1), "visit": acme.visit_skill("ann", late.skill_id)}
+    recording = asyncio.ensure_future(acts.pop(act))
+    for unused in acts.values():
         unused.close()
     await until_somebody_waits(clone)
     await publish(acme, "late", "two")
@@ -207,7 +207,7 @@ async def test_a_view_under_way_while_the_feed_was_read_is_never_missed(
     assert await feed(acme) == ["late"]
 
 
-async def test_a_feed_that_was_being_read_when_its_checkpoint_was_taken_back_leaves_none(
+async def test_a_feed_that_was_being_read_when_its_checkpoint_was_invalidated_leaves_none(
     acme: Tenant, ids: dict[str, str], owner: asyncpg.Connection
 ) -> None:
     late = await publish(acme, "late")
@@ -222,7 +222,7 @@ async def test_a_feed_that_was_being_read_when_its_checkpoint_was_taken_back_lea
     assert await feed(acme) == ["late"]
 
 
-async def test_a_checkpoint_is_taken_back_as_often_as_needed(acme: Tenant, ids: dict[str, str]) -> None:
+async def test_a_checkpoint_is_invalidated_as_often_as_needed(acme: Tenant, ids: dict[str, str]) -> None:
     late = [await publish(acme, slug) for slug in ("late", "later")]
     for skill in late:
         await publish(acme, skill.slug, "two")
@@ -275,7 +275,7 @@ async def test_a_clock_that_is_set_back_hides_no_publication(
     assert {"beta", "gamma"} <= set(await feed(acme))
 
 
-async def test_a_feed_waits_for_nobody_to_remember_where_it_ended(
+async def test_a_feed_waits_for_nobody_to_save_its_checkpoint(
     acme: Tenant, ids: dict[str, str], owner: asyncpg.Connection
 ) -> None:
     await publish(acme, "beta", "two")
@@ -339,7 +339,7 @@ async def test_the_feed_is_exactly_what_has_a_badge_after_random_acts_at_once(
         await acme.archive_skill(slug)
         await acme.restore_skill(slug)
 
-    def look(user_id: str) -> Callable[[], Awaitable[None]]:
+    def view(user_id: str) -> Callable[[], Awaitable[None]]:
         async def act() -> None:
             skill_id = ids[chance.choice(SLUGS)]
             try:
@@ -356,7 +356,7 @@ async def test_the_feed_is_exactly_what_has_a_badge_after_random_acts_at_once(
     users = [f"reader-{number}" for number in range(6)]
     for user_id in users:
         await acme.add_user(user_id)
-    await together(change, hide_and_show, *map(look, users), rounds=40)
+    await together(change, hide_and_show, *map(view, users), rounds=40)
     for user_id in users:
         badged = await acme.get_updated_skill_ids(user_id, ids.values())
         listed = [item.skill_id for item in await acme.get_whats_new_for_user(user_id, 100)]

@@ -1,4 +1,4 @@
-"""One class folds calls, whatever they ask: who goes along with whom, who waits, and what happens when it fails."""
+"""One class batches calls, whatever they ask: which go together, which wait, and what happens when a batch fails."""
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
@@ -28,7 +28,7 @@ class Desk:
     def __init__(self) -> None:
         self.batches: list[Batch] = []
         self.under_way = 0
-        self.most_under_way = 0
+        self.max_under_way = 0
         self.open = asyncio.Event()
         self.open.set()
         self.refuses: set[int] = set()
@@ -37,7 +37,7 @@ class Desk:
     async def run(self, items: Mapping[str, Sequence[int]]) -> Mapping[str, Sequence[int]]:
         self.batches.append({key: list(numbers) for key, numbers in items.items()})
         self.under_way += 1
-        self.most_under_way = max(self.most_under_way, self.under_way)
+        self.max_under_way = max(self.max_under_way, self.under_way)
         try:
             await self.open.wait()
         finally:
@@ -194,7 +194,7 @@ async def test_where_more_than_a_batch_has_gathered_a_few_go_at_once(desk: Desk)
     rest = await asking([batcher.ask("a", number) for number in range(100)])
     desk.open.set()
     assert max(await asyncio.gather(first, *rest)) == 990
-    assert desk.most_under_way == MAX_WORKERS
+    assert desk.max_under_way == MAX_WORKERS
 
 
 async def test_a_batch_that_is_stuck_does_not_hold_up_the_next(desk: Desk) -> None:

@@ -23,7 +23,7 @@ MAX_FEEDS = 8
 
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
-AnswerAll: TypeAlias = Callable[[TenantConnection, Sequence[Question]], Awaitable[Sequence[Answer]]]
+AskAll: TypeAlias = Callable[[TenantConnection, Sequence[Question]], Awaitable[Sequence[Answer]]]
 
 
 class BatchedCalls:
@@ -34,18 +34,15 @@ class BatchedCalls:
 
     def __init__(self, pool: asyncpg.Pool, *, queue_size: int, feed_limits: FeedLimits) -> None:
         self._pool = pool
-        self._records: Batcher[NewUserSkillView, str | None] = self._batcher_of_writes(
-            record_views, lambda view: view.user_id, queue_size
-        )
-        self._visits: Batcher[ViewKey, SkillChanges | str] = self._batcher_of_writes(
-            visit_skills, lambda visit: visit[0], queue_size
-        )
-        self._views: Batcher[Lookup, dict[str, UserSkillView]] = self._batcher_of_lookups(find_views, queue_size)
-        self._updated: Batcher[Lookup, set[str]] = self._batcher_of_lookups(find_updated, queue_size)
-        self._states: Batcher[Lookup, dict[str, ViewState]] = self._batcher_of_lookups(find_view_states, queue_size)
+        self._queue_size = queue_size
+        self._records: Batcher[NewUserSkillView, str | None] = self._batch_writes(record_views, lambda v: v.user_id)
+        self._visits: Batcher[ViewKey, SkillChanges | str] = self._batch_writes(visit_skills, lambda key: key[0])
+        self._views: Batcher[Lookup, dict[str, UserSkillView]] = self._batch_lookups(find_views)
+        self._updated: Batcher[Lookup, set[str]] = self._batch_lookups(find_updated)
+        self._states: Batcher[Lookup, dict[str, ViewState]] = self._batch_lookups(find_view_states)
         find_feeds = partial(find_first_pages, max_lookups=feed_limits.max_lookups)
         self._feeds: Batcher[FeedLookup, list[WhatsNewItem] | None] = Batcher(
-            partial(self._ask_all, find_feeds), max_waiting=queue_size, max_weight=MAX_FEEDS
+            partial(self._ask_all, find_feeds, None), max_waiting=queue_size, max_weight=MAX_FEEDS
         )
 
     async def record(self, view: NewUserSkillView) -> str | None:
@@ -83,40 +80,37 @@ class BatchedCalls:
         for batcher in (self._records, self._visits, self._views, self._updated, self._states, self._feeds):
             await batcher.close()
 
-    def _batcher_of_lookups(self, find_all: AnswerAll[Lookup, Answer], queue_size: int) -> Batcher[Lookup, Answer]:
-        ask_all = partial(self._ask_all, find_all)
-        return Batcher(ask_all, max_waiting=queue_size, max_weight=MAX_IDS, weigh=lambda lookup: len(lookup.skill_ids))
+    def _batch_lookups(self, find_all: AskAll[Lookup, Answer]) -> Batcher[Lookup, Answer]:
+        return Batcher(
+            partial(self._ask_all, find_all, None),
+            max_waiting=self._queue_size,
+            max_weight=MAX_IDS,
+            weigh=lambda lookup: len(lookup.skill_ids),
+        )
 
-    def _batcher_of_writes(
-        self, write_all: AnswerAll[Question, Answer], user_of: Callable[[Question], str], queue_size: int
+    def _batch_writes(
+        self, record_all: AskAll[Question, Answer], user_of: Callable[[Question], str]
     ) -> Batcher[Question, Answer]:
         return Batcher(
-            partial(self._write_all, write_all, user_of),
-            max_waiting=queue_size,
+            partial(self._ask_all, record_all, user_of),
+            max_waiting=self._queue_size,
             max_weight=MAX_ROWS,
             # Whatever one row is refused for, a skill that was just deleted say, must not touch the others.
             split_on=(asyncpg.PostgresError,),
         )
 
     async def _ask_all(
-        self, find_all: AnswerAll[Question, Answer], questions: Mapping[str, Sequence[Question]]
-    ) -> dict[str, Sequence[Answer]]:
-        async with begin(self._pool, readonly=True) as transaction:
-            return {
-                tenant_id: await find_all(transaction.enter(tenant_id), asked) for tenant_id, asked in questions.items()
-            }
-
-    async def _write_all(
         self,
-        write_all: AnswerAll[Question, Answer],
-        user_of: Callable[[Question], str],
-        views: Mapping[str, Sequence[Question]],
+        ask_all: AskAll[Question, Answer],
+        user_of: Callable[[Question], str] | None,
+        questions: Mapping[str, Sequence[Question]],
     ) -> dict[str, Sequence[Answer]]:
-        async with begin(self._pool, readonly=False) as transaction:
-            return {
-                tenant_id: await write_all(
-                    transaction.enter(tenant_id, recording=map(user_of, views[tenant_id])), views[tenant_id]
-                )
-                # One order for all writers, here as within a tenant, so that no two batches deadlock.
-                for tenant_id in sorted(views)
-            }
+        """The answers to the questions of each tenant. `user_of` says whose view a question records, if it does."""
+        answers: dict[str, Sequence[Answer]] = {}
+        async with begin(self._pool, readonly=user_of is None) as transaction:
+            # One order for all writers, here as within a tenant, so that no two batches deadlock.
+            for tenant_id in sorted(questions):
+                asked = questions[tenant_id]
+                users = map(user_of, asked) if user_of else ()
+                answers[tenant_id] = await ask_all(transaction.enter(tenant_id, recording=users), asked)
+        return answers

@@ -18,10 +18,10 @@ Run: TypeAlias = Callable[[Mapping[str, Sequence[Item]]], Awaitable[Mapping[str,
 
 MAX_KEYS = 50
 
-# More than this would only wait for each other's processors.
+# More workers would only wait for each other's processors.
 MAX_WORKERS = 3
 
-# Where a batch takes longer, it is waiting for somebody else's lock: the next ones do not wait with it.
+# A batch that takes longer waits for somebody else's lock: the next batches do not wait with it.
 STUCK_SECONDS = 0.1
 
 
@@ -79,7 +79,7 @@ class Batcher(Generic[Item, Answer]):
         self._queues.setdefault(key, deque()).append(call)
         self._waiting += 1
         self._weight += call.weight
-        if not self._workers or self._needs_help():
+        if not self._workers or self._needs_another_worker():
             self._start_worker()
         return await call.answer
 
@@ -89,14 +89,14 @@ class Batcher(Generic[Item, Answer]):
         while self._workers:
             await asyncio.wait(self._workers)
 
-    def _needs_help(self) -> bool:
+    def _needs_another_worker(self) -> bool:
         if len(self._workers) >= MAX_WORKERS:
             return False
         return self._weight >= self._max_weight or monotonic() - self._began > STUCK_SECONDS
 
     def _start_worker(self) -> None:
         self._began = monotonic()
-        # Within nobody's context: the batch is not the first caller's more than the others'.
+        # In an empty context: the batch belongs to no caller more than to the others.
         self._workers.add(asyncio.get_running_loop().create_task(self._work(), context=Context()))
 
     async def _work(self) -> None:
@@ -124,10 +124,10 @@ class Batcher(Generic[Item, Answer]):
             queue = self._queues[key]
             if taken and queue[0].weight > room:
                 continue
-            room -= _move(queue, taken, share=room // (len(keys) - position))
+            room -= _take_from(queue, taken, share=room // (len(keys) - position))
             del self._queues[key]
             if queue:
-                # Behind all others.
+                # To the end, behind all other keys.
                 self._queues[key] = queue
         self._waiting -= len(taken)
         self._weight -= self._max_weight - room
@@ -143,7 +143,7 @@ class Batcher(Generic[Item, Answer]):
             by_key.setdefault(call.key, []).append(call)
         try:
             answers = await self._run({key: [call.item for call in group] for key, group in by_key.items()})
-        except Exception as error:  # noqa: BLE001 - it is the callers', and they get it
+        except Exception as error:  # noqa: BLE001 - every caller gets it
             if len(wanted) > 1 and isinstance(error, self._split_on):
                 await self._answer(wanted[: len(wanted) // 2])
                 await self._answer(wanted[len(wanted) // 2 :])
@@ -164,8 +164,8 @@ class Batcher(Generic[Item, Answer]):
             _fail(group, DatabaseUnreachable("it was closed before it answered"))
 
 
-def _move(queue: "deque[_Call[Item, Answer]]", taken: list[_Call[Item, Answer]], *, share: int) -> int:
-    """Moves the first call, and what else the share allows; returns their weight."""
+def _take_from(queue: "deque[_Call[Item, Answer]]", taken: list[_Call[Item, Answer]], *, share: int) -> int:
+    """Moves the first call of a queue, and what else the share allows, to `taken`; returns their weight."""
     weight = 0
     while queue and (not weight or weight + queue[0].weight <= share):
         call = queue.popleft()

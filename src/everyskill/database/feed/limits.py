@@ -4,11 +4,10 @@ from msgspec import Struct
 
 
 class FeedLimits(Struct, frozen=True):
-    """`max_lookups`: a feed looks at most so many skills up; where more are in question, it is walked.
+    """`max_lookups`: where more skills than this would have to be looked up, the feed is walked instead. Looking 64 up
+    costs about as much as everything else that a feed costs.
 
-    Looking 64 up costs about as much as all else that a feed takes.
-
-    `max_pending`: a checkpoint knows so many items of a long feed: a few first pages.
+    `max_pending`: a checkpoint keeps this many items of a long feed: a few first pages.
     """
 
     max_lookups: int = 64

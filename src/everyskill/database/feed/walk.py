@@ -48,7 +48,7 @@ async def walk_feed(
     start = await read_start(connection, user_id)
     if start is None:
         return await _find_items(connection, user_id, _BEGINNING, "", limit), None
-    # One more than is asked for or kept tells whether the feed ends there.
+    # One more than is asked for or saved shows whether the feed ends there.
     enough = max(limit, max_pending) + 1
     items = await _find_items(connection, user_id, _BEGINNING, "", enough)
     return items[:limit], Checkpoint.proven_by(start, items, enough)
