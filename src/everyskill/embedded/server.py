@@ -1,4 +1,4 @@
-"""A program's handle on the embedded server: its roles, its database, and an end to the share."""
+"""The handle that a program holds on an embedded server: opens it, creates its roles and database, and closes it."""
 
 import asyncio
 import atexit
@@ -11,10 +11,10 @@ import asyncpg
 from fasteners import InterProcessLock
 
 from everyskill.embedded.binaries import find_binaries, last_lines
-from everyskill.embedded.cluster import START_LOCK, check_directory
-from everyskill.embedded.process import join_or_start
-from everyskill.embedded.shares import leave, one_thread, sharing
-from everyskill.embedded.urls import DATABASE, Address
+from everyskill.embedded.cluster import START_LOCK_FILE, check_data_folder
+from everyskill.embedded.process import start_or_find_server
+from everyskill.embedded.reference_count import acquire_reference, release_reference, thread_lock
+from everyskill.embedded.sockets import DATABASE, Address
 from everyskill.errors import DataDirectoryInUse, EmbeddedServerFailed
 
 ROLES = {
@@ -27,14 +27,14 @@ MEMBERSHIPS = "GRANT everyskill_operator TO everyskill_owner; GRANT everyskill_a
 
 
 class EmbeddedServer:
-    """A share in the server of one data directory. It ends with `stop()` or with the program, however that ends.
+    """A reference to the server of one data folder. It ends with `stop()` or with the program, however that ends.
 
     `service_url` is for the application, whose login has no privileges of its own; `owner_url` for migrations;
-    `superuser_url` for staging what neither may. All three reach the database `everyskill`, which starts empty.
+    `superuser_url` for what neither may do. All three connect to the database `everyskill`, which starts empty.
     """
 
-    def __init__(self, directory: Path, address: Address) -> None:
-        self.directory = directory
+    def __init__(self, data_folder: Path, address: Address) -> None:
+        self.data_folder = data_folder
         self.owner_url = address.url("everyskill_owner")
         self.service_url = address.url("everyskill_service")
         self.superuser_url = address.url("postgres")
@@ -42,72 +42,73 @@ class EmbeddedServer:
         atexit.register(self.stop)
 
     @classmethod
-    def start(cls, directory: Path, *, postgres_version: int = 18) -> "EmbeddedServer":
-        """Joins the server that runs in the directory, or starts one; makes the directory if it is missing.
+    def start(cls, data_folder: Path, *, postgres_version: int = 18) -> "EmbeddedServer":
+        """Uses the server that runs in the data folder, or starts one; creates the folder if it is missing.
 
-        Any number of threads and programs may do so at once. The data outlives a kill of the program and of the server.
-        The server listens on a socket in the directory, which only the directory's owner may enter, and not on TCP.
+        Any number of threads and programs may do so at once. The data survives a kill of the program and of the server.
+        The server listens on a Unix socket in the folder, which only the folder's owner may enter, and not on TCP.
 
-        As root it runs as the user `pgserver`, who is added if missing and becomes the directory's owner. Folders above
-        the directory and above PostgreSQL's programs get o+x where that user could not pass, and nothing more.
+        As root the server runs as the user `pgserver`, who is added if missing and becomes the folder's owner. The
+        parents of the data folder and of PostgreSQL's programs get o+x where that user could not pass, no other mode.
 
-        Raises EmbeddedServerFailed where the directory cannot be used (it holds other files or another version, it is
-        another user's) or PostgreSQL does not start, with its own words; DataDirectoryInUse where a server runs in it
-        that does not let us in. A server of somebody else's is left running.
+        Raises EmbeddedServerFailed where the folder cannot be used (it holds other files or another version, or belongs
+        to another user) or PostgreSQL does not start, with PostgreSQL's own message; DataDirectoryInUse where a server
+        runs in it that does not let us in, which is left running; MissingExtra where the extra is not installed.
         """
-        directory = directory.expanduser().resolve()
-        with one_thread, _explaining(directory):
-            binaries = find_binaries(postgres_version, directory)
-            check_directory(directory, binaries)
-            with InterProcessLock(directory / START_LOCK), sharing(directory, binaries):
-                address = join_or_start(directory, binaries)
-                asyncio.run(_provision(directory, address.url("postgres", "postgres")))
-                return cls(directory, address)
+        data_folder = data_folder.expanduser().resolve()
+        with thread_lock, _translate_errors(data_folder):
+            binaries = find_binaries(postgres_version, data_folder)
+            check_data_folder(data_folder, binaries)
+            with InterProcessLock(data_folder / START_LOCK_FILE), acquire_reference(data_folder, binaries):
+                address = start_or_find_server(data_folder, binaries)
+                asyncio.run(_provision(data_folder, address.url("postgres", "postgres")))
+                return cls(data_folder, address)
 
     def stop(self) -> None:
-        """Gives the share back; the last one stops the server. A second call does nothing.
+        """Releases the reference; the last one stops the server. A second call does nothing.
 
-        A server that does not stop is left to the next program that uses the directory.
+        Does not raise where the server does not stop: the next program that uses the data folder stops it.
         """
-        with one_thread:
+        with thread_lock:
             if not self._stopped:
                 self._stopped = True
                 atexit.unregister(self.stop)
-                leave(self.directory)
+                release_reference(self.data_folder)
 
 
 @contextmanager
-def _explaining(directory: Path) -> Iterator[None]:
+def _translate_errors(data_folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, subprocess.SubprocessError, asyncpg.PostgresError) as error:
-        said = getattr(error, "stderr", None) or str(error)
-        raise EmbeddedServerFailed(str(directory), last_lines(said)) from error
+        message = getattr(error, "stderr", None) or str(error)
+        raise EmbeddedServerFailed(str(data_folder), last_lines(message)) from error
 
 
-async def _provision(directory: Path, url: str) -> None:
+async def _provision(data_folder: Path, url: str) -> None:
+    """Creates the roles and the database that are missing."""
     try:
         connection = await asyncpg.connect(url)
     except (OSError, asyncpg.InvalidAuthorizationSpecificationError) as error:
-        raise DataDirectoryInUse(str(directory), f"it does not let us in: {error}") from error
+        raise DataDirectoryInUse(str(data_folder), f"it does not let us in: {error}") from error
     try:
-        await _make_roles(connection)
-        await _make_database(connection)
+        await _create_roles(connection)
+        await _create_database(connection)
     finally:
         await connection.close()
 
 
-async def _make_roles(connection: asyncpg.Connection) -> None:
+async def _create_roles(connection: asyncpg.Connection) -> None:
     found = {row["rolname"] for row in await connection.fetch("SELECT rolname FROM pg_roles")}
     for role in ROLES.keys() - found:
         await connection.execute(f"CREATE ROLE {role} {ROLES[role]}")
     await connection.execute(MEMBERSHIPS)
 
 
-async def _make_database(connection: asyncpg.Connection) -> None:
+async def _create_database(connection: asyncpg.Connection) -> None:
     if await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", DATABASE):
         return
-    # Since 17 the order of texts and their lower case can be the same on every machine.
-    builtin = connection.get_server_version().major >= 17  # noqa: PLR2004 - said above
+    # Since 17 there is a built-in locale, which sorts and lowercases text the same way on every machine.
+    builtin = connection.get_server_version().major >= 17  # noqa: PLR2004 - see above
     locale = "TEMPLATE template0 LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'" if builtin else ""
     await connection.execute(f"CREATE DATABASE {DATABASE} OWNER everyskill_owner {locale}")

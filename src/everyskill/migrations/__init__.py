@@ -1,4 +1,4 @@
-"""Brings a database to the schema of this program: Alembic, run without a configuration file."""
+"""Migrates a database to the schema of this program, with Alembic and without an alembic.ini."""
 
 from everyskill.migrations.runner import downgrade, upgrade, upgrade_sql
 

@@ -1,4 +1,4 @@
-"""What Alembic runs: the migrations on the connection it was handed, or as SQL text."""
+"""Alembic's environment script: runs the migrations on the runner's connection, or prints them as SQL without one."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""Runs the migrations, one runner at a time, in one transaction."""
+"""Runs the migrations in one transaction, under an advisory lock that admits one runner at a time."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -17,55 +17,55 @@ from everyskill.database.connections import connect_once
 from everyskill.database.revisions import HEAD, REVISIONS
 from everyskill.errors import DatabaseTooNew, EverySkillError, MigrationBlocked, MigrationFailed, MissingPrivilege
 
-# Any constant does, as long as every runner on a database takes the same one.
-_ONE_RUNNER = 0x45564552
+# The key of an advisory lock. It must never change: runners of all versions exclude each other by it.
+_ADVISORY_LOCK_KEY = 0x45564552
 
 
 async def upgrade(url: str, revision: str = HEAD) -> list[str]:
     """Migrates up to `revision` and returns the revisions that were applied, none when there was nothing to do.
 
-    `url` must log in as the owner of the database. Safe to run from several places at once: the others wait, then find
-    the work done. Raises DatabaseUnreachable, DatabaseTooNew, MissingPrivilege, MigrationBlocked where others hold a
-    lock for too long, or MigrationFailed, and then has changed nothing.
+    `url` must log in as the owner of the database. Several runners may start at once: one migrates, the others wait and
+    then have nothing to do. Raises DatabaseUnreachable, DatabaseTooNew, MissingPrivilege, MigrationBlocked where
+    another session holds a lock for too long, or MigrationFailed; after any of them the database is unchanged.
     """
-    async with _one_runner(url) as connection:
-        before = await _applied(connection)
+    async with _locked_connection(url) as connection:
+        before = await _applied_revisions(connection)
         await _run(connection, lambda config: command.upgrade(config, revision))
-        return [name for name in await _applied(connection) if name not in before]
+        return [name for name in await _applied_revisions(connection) if name not in before]
 
 
 async def downgrade(url: str, revision: str) -> None:
-    """Migrates down to `revision`, or to nothing with "base"; drops what the later revisions made, with its rows."""
-    async with _one_runner(url) as connection:
+    """Migrates down to `revision`, or to nothing with "base". Drops the tables of later revisions with their rows."""
+    async with _locked_connection(url) as connection:
         await _run(connection, lambda config: command.downgrade(config, revision))
 
 
 def upgrade_sql() -> str:
-    """The SQL of all migrations, for those who run it by hand."""
+    """The SQL of all migrations, for operators who run it by hand."""
     output = StringIO()
     command.upgrade(_config(output_buffer=output), HEAD, sql=True)
     return output.getvalue()
 
 
 @asynccontextmanager
-async def _one_runner(url: str) -> AsyncIterator[AsyncConnection]:
+async def _locked_connection(url: str) -> AsyncIterator[AsyncConnection]:
     engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: _connect(url), poolclass=NullPool)
     try:
         async with engine.begin() as connection:
-            await connection.execute(text(f"SELECT pg_advisory_xact_lock({_ONE_RUNNER})"))
+            await connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK_KEY})"))
             yield connection
     except DBAPIError as error:
-        raise _named(error) from error
+        raise _translate(error) from error
     finally:
         await engine.dispose()
 
 
 def _connect(url: str) -> Awaitable[asyncpg.Connection]:
-    # A large table's migration takes its time, and so does waiting for another runner's.
+    # No time limit: a migration of a large table takes long, and so does waiting for another runner.
     return connect_once(url, answer_seconds=None)
 
 
-def _named(error: DBAPIError) -> EverySkillError:
+def _translate(error: DBAPIError) -> EverySkillError:
     # SQLAlchemy wraps twice: its own class around its dialect's around asyncpg's.
     cause = getattr(error.orig, "__cause__", None)
     if isinstance(cause, asyncpg.InsufficientPrivilegeError):
@@ -75,16 +75,16 @@ def _named(error: DBAPIError) -> EverySkillError:
     return MigrationFailed(str(cause or error.orig))
 
 
-async def _run(connection: AsyncConnection, step: Callable[[Config], None]) -> None:
-    def run_with(bound: Connection) -> None:
+async def _run(connection: AsyncConnection, migrate: Callable[[Config], None]) -> None:
+    def run_on(bound: Connection) -> None:
         config = _config()
         config.attributes["connection"] = bound
-        step(config)
+        migrate(config)
 
-    await connection.run_sync(run_with)
+    await connection.run_sync(run_on)
 
 
-async def _applied(connection: AsyncConnection) -> tuple[str, ...]:
+async def _applied_revisions(connection: AsyncConnection) -> tuple[str, ...]:
     if await connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
         return ()
     current = await connection.scalar(text("SELECT version_num FROM alembic_version"))
@@ -97,7 +97,7 @@ async def _applied(connection: AsyncConnection) -> tuple[str, ...]:
 
 def _config(output_buffer: StringIO | None = None) -> Config:
     config = Config(output_buffer=output_buffer)
-    # Config reads % as an interpolation, and a folder's name may hold one.
+    # Config interpolates %, which may occur in the folder's name.
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config

@@ -1,7 +1,7 @@
 """${message}
 
 What it locks and for how long:
-Does the old program keep working while and after it runs:
+Does the old program keep working during and after it:
 How to undo it:
 """
 

@@ -1,10 +1,11 @@
-"""Tenants, users, skills, versions and feedback: what the feature stands on.
+"""Creates the tables of the catalog: tenants, users, skills, skill_versions and skill_feedback.
 
-What it locks and for how long: nothing that exists; it makes new tables, in well under a second.
+What it locks and for how long: no existing table. It creates new ones, in well under a second.
 Does the old program keep working: there is none. The roles everyskill_app and everyskill_operator belong to the whole
-    server, so they are made only where they are missing; making them needs CREATEROLE, or an administrator beforehand.
-How to undo it: downgrade to base drops the five tables with their rows. The two roles stay, since other databases of
-    the server may use them.
+    server, so they are created only where they are missing. That needs CREATEROLE; without it, an administrator must
+    create them before.
+How to undo it: downgrade to base drops the five tables with their rows. The two roles remain, because other databases
+    of the server may use them.
 """
 
 from alembic import op

@@ -1,11 +1,11 @@
-"""The feature's table: who last saw which skill, when, in which version, how often.
+"""Creates user_skill_views: when each user last viewed a skill, in which version, and how often.
 
-What it locks and for how long: it adds foreign keys to tenants, users and skills, which takes a SHARE ROW EXCLUSIVE
-    lock on the three for the moment of the new, empty table's creation. Writers wait that moment; readers do not. If
-    the lock is not had within five seconds, the migration gives up and has changed nothing: run it again.
-Does the old program keep working: yes; nothing that exists is changed.
-How to undo it: downgrade to 0038_skill_catalog drops the table. Everybody's "last seen" is lost with it, so keep a
-    copy: CREATE TABLE user_skill_views_copy AS TABLE user_skill_views.
+What it locks and for how long: its foreign keys take a SHARE ROW EXCLUSIVE lock on tenants, users and skills until the
+    migration commits, well under a second, since the new table is empty. Writers of the three wait; readers do not. If
+    it does not get a lock within five seconds, the migration fails and has changed nothing: run it again.
+Does the old program keep working: yes; no existing table is changed.
+How to undo it: downgrade to 0038_skill_catalog drops the table, and with it all users' views. Copy it before:
+    CREATE TABLE user_skill_views_copy AS TABLE user_skill_views.
 """
 
 from alembic import op

@@ -1,12 +1,12 @@
-"""How far each person's What's New is known, so that nobody's feed is read twice from its beginning.
+"""Creates feed_checkpoints: how far each user's feed is known, so that it is not read again from its beginning.
 
-What it locks and for how long: its foreign key takes a SHARE ROW EXCLUSIVE lock on users for the moment of the new,
-    empty table's creation. Writers of users wait that moment; readers do not. If the lock is not had within five
-    seconds, the migration gives up and has changed nothing: run it again.
-Does the old program keep working: one that runs does, but it takes no checkpoint back, so stop it before the new one
-    serves; one that starts refuses the newer database.
-How to undo it: downgrade to 0039_create_user_skill_views drops the table. Nothing is lost with it: all its rows can be
-    told from the other tables, and are made anew as people read their feeds.
+What it locks and for how long: its foreign key takes a SHARE ROW EXCLUSIVE lock on users until the migration commits,
+    well under a second, since the new table is empty. Writers of users wait; readers do not. If it does not get the
+    lock within five seconds, the migration fails and has changed nothing: run it again.
+Does the old program keep working: one that is running does, but it does not invalidate checkpoints, so stop it before
+    the new one serves. One that starts afterwards refuses the newer database.
+How to undo it: downgrade to 0039_create_user_skill_views drops the table. No information is lost: its rows are derived
+    from the other tables, and are created again as users read their feeds.
 """
 
 from alembic import op
