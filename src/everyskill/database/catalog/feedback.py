@@ -12,7 +12,8 @@ _COLUMNS = """
     f.id, f.skill_id, f.skill_version_id, f.user_id, f.feedback_type, f.sentiment, f.comment, f.status, f.created_at
 """
 
-# By one range of skill_feedback_skill_created_idx. Rounded to the millisecond like what it is compared with (S13).
+# How much feedback came after a moment: one range of skill_feedback_skill_created_idx. The moment is rounded to the
+# millisecond like what it is compared with (S13).
 COUNT_FEEDBACK_SINCE = Statement("""
     SELECT count(*)
       FROM skill_feedback AS f
@@ -20,7 +21,7 @@ COUNT_FEEDBACK_SINCE = Statement("""
        AND f.created_at > (:since::timestamptz)::timestamptz(3)
 """)
 
-# By skill_feedback_skill_created_idx, backwards.
+# The newest feedback, by skill_feedback_skill_created_idx backwards.
 LIST_FEEDBACK = Statement(f"""
     SELECT {_COLUMNS}
       FROM skill_feedback AS f
@@ -29,7 +30,7 @@ LIST_FEEDBACK = Statement(f"""
      LIMIT :limit
 """)
 
-# To the published version of a skill that can be seen, by skills_pkey.
+# Adds feedback to the published version of a skill that can be seen, by skills_pkey.
 INSERT_FEEDBACK = Statement(f"""
     INSERT INTO skill_feedback AS f
            (tenant_id, skill_id, skill_version_id, user_id, feedback_type, sentiment, comment, created_at)

@@ -10,12 +10,14 @@ from everyskill.database.transactions import TenantConnection, translate_constra
 from everyskill.errors import TenantNotFound
 from everyskill.model.skills import DEFAULT_CATEGORY, Skill, SkillFolder, SkillStatus
 
-# By skills_tenant_id_slug_unique. NO KEY UPDATE: views of the skill go on being recorded while it is published.
+# Locks a skill, by skills_tenant_id_slug_unique. NO KEY UPDATE: views of the skill go on being recorded while it is
+# published.
 LOCK_SKILL = Statement("""
     SELECT s.id FROM skills AS s WHERE s.tenant_id = :tenant_id AND s.slug = :slug FOR NO KEY UPDATE
 """)
 
-# A statement of its own after the lock: one that waited sees the new skill, and beside it the versions of before.
+# The locked skill and the origin of its published version. A statement of its own after the lock: one that waited would
+# see the new skill, and beside it the versions of before.
 # By skills_tenant_id_slug_unique and skill_versions_pkey.
 FIND_LOCKED_SKILL = Statement(f"""
     SELECT {SKILL_COLUMNS}, sv.content_hash, sv.created_by AS version_author, sv.created_at AS version_created_at
@@ -24,13 +26,14 @@ FIND_LOCKED_SKILL = Statement(f"""
      WHERE s.tenant_id = :tenant_id AND s.slug = :slug
 """)
 
+# A draft, unless the slug is taken: skills_tenant_id_slug_unique decides.
 INSERT_SKILL = Statement("""
     INSERT INTO skills (tenant_id, slug, name, description, category, author_id)
     VALUES (:tenant_id, :slug, :name, :description, :category, :author_id)
     ON CONFLICT ON CONSTRAINT skills_tenant_id_slug_unique DO NOTHING
 """)
 
-# The next number by skill_versions_tenant_id_skill_id_version_unique.
+# A version with the skill's next number, found by skill_versions_tenant_id_skill_id_version_unique.
 INSERT_VERSION = Statement("""
     INSERT INTO skill_versions AS sv
            (tenant_id, skill_id, version, name, description, content, content_hash, files, created_by, created_at)
@@ -53,7 +56,7 @@ _VISIBLE_AT = """
     END
 """
 
-# By skills_pkey, as the next one.
+# The skill as its new version describes it, by skills_pkey.
 UPDATE_SKILL = Statement(f"""
     UPDATE skills AS s
        SET name = :name, description = :description, category = coalesce(:category, s.category), status = :status,
@@ -62,6 +65,7 @@ UPDATE_SKILL = Statement(f"""
      WHERE s.tenant_id = :tenant_id AND s.id = :skill_id
 """)
 
+# Shows or hides a skill, by skills_pkey.
 SET_STATUS = Statement(f"""
     UPDATE skills AS s
        SET status = :status, updated_at = coalesce(:updated_at, s.updated_at), visible_at = {_VISIBLE_AT}

@@ -11,7 +11,7 @@ SKILL_COLUMNS = """
     s.created_at, s.updated_at
 """
 
-# By skills_pkey, else by skills_tenant_id_slug_unique: a slug may look like an id, which never changes.
+# One skill, by skills_pkey, else by skills_tenant_id_slug_unique: a slug may look like an id, which never changes.
 FIND_SKILL = Statement(f"""
     SELECT {SKILL_COLUMNS}
       FROM (SELECT s.*, 1 AS choice FROM skills AS s WHERE s.tenant_id = :tenant_id AND s.id = :slug_or_id
@@ -51,7 +51,7 @@ LIST_SKILLS_FOR_USER = Statement(
     plan=CUSTOM_PLAN,
 )
 
-# By skills_recent_updates_idx, or by all skills of the tenant.
+# The categories in use, by skills_recent_updates_idx or by all skills of the tenant.
 LIST_CATEGORIES = Statement(
     f"""
     SELECT DISTINCT s.category

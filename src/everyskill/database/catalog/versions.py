@@ -6,7 +6,7 @@ from everyskill.database.statements import Statement, read_rows
 from everyskill.database.transactions import TenantConnection
 from everyskill.model.skills import SkillFile, SkillVersion, VersionSummary
 
-# By skill_versions_tenant_id_skill_id_version_unique.
+# A version by its number, by skill_versions_tenant_id_skill_id_version_unique.
 FIND_VERSION = Statement("""
     SELECT sv.id, sv.skill_id, sv.version, sv.name, sv.description, sv.content, sv.content_hash, sv.files,
            sv.created_by, sv.created_at
@@ -14,7 +14,7 @@ FIND_VERSION = Statement("""
      WHERE sv.tenant_id = :tenant_id AND sv.skill_id = :skill_id AND sv.version = :version
 """)
 
-# By skill_versions_tenant_id_skill_id_version_unique, backwards.
+# All versions, newest first, by skill_versions_tenant_id_skill_id_version_unique backwards.
 LIST_VERSIONS = Statement("""
     SELECT sv.id, sv.version, sv.name, sv.description, sv.content_hash, sv.created_by, sv.created_at
       FROM skill_versions AS sv
@@ -22,7 +22,7 @@ LIST_VERSIONS = Statement("""
      ORDER BY sv.version DESC
 """)
 
-# By skill_versions_pkey.
+# The number of a version, by skill_versions_pkey.
 FIND_VERSION_NUMBER = Statement("""
     SELECT sv.version FROM skill_versions AS sv WHERE sv.tenant_id = :tenant_id AND sv.id = :version_id
 """)

@@ -15,6 +15,7 @@ from everyskill.database.transactions import TenantConnection
 
 _LOCK = "hashtextextended('everyskill:visible_at:' || :tenant_id::text, 0)"
 
+# The next millisecond, once it has come, under the exclusive lock; reads no table.
 # CASE makes PostgreSQL read the clock only when it has the lock.
 ALLOCATE_VISIBLE_AT = Statement(f"""
     SELECT taken.moment, pg_sleep_until(taken.moment)
@@ -24,11 +25,12 @@ ALLOCATE_VISIBLE_AT = Statement(f"""
            ) AS taken
 """)
 
+# The clock under the shared lock; reads no table.
 READ_LIST_MOMENT = Statement(f"""
     SELECT CASE WHEN pg_advisory_xact_lock_shared({_LOCK}) IS NOT NULL THEN clock_timestamp() END
 """)
 
-# By tenants_pkey.
+# The clock, by one row of tenants_pkey.
 READ_CLOCK = Statement("SELECT clock_timestamp() FROM tenants WHERE tenants.id = :tenant_id")
 
 

@@ -28,13 +28,13 @@ READ_START = Statement("""
              WHERE feed_checkpoints.tenant_id = :tenant_id AND feed_checkpoints.user_id = :user_id) AS token
 """)
 
-# Nobody waits for a checkpoint: the next feed may save it as well.
+# Makes a row for the next feed to save in. Nobody waits for a checkpoint: the next feed may do this as well.
 OPEN = Statement(
     "INSERT INTO feed_checkpoints (tenant_id, user_id) VALUES (:tenant_id, :user_id) ON CONFLICT DO NOTHING",
     lock_timeout="50ms",
 )
 
-# By feed_checkpoints_pkey. Another token, or no row: it was invalidated, or deleted, while the feed was read.
+# Saves a checkpoint, by feed_checkpoints_pkey. With another token, or no row, it was invalidated or deleted meanwhile.
 SAVE = Statement(
     """
     UPDATE feed_checkpoints
@@ -44,7 +44,7 @@ SAVE = Statement(
     lock_timeout="50ms",
 )
 
-# By feed_checkpoints_pkey, locked in one order, so that no two writers deadlock.
+# Empties checkpoints, by feed_checkpoints_pkey, locked in one order, so that no two writers deadlock.
 INVALIDATE = Statement("""
     WITH held AS (
         SELECT feed_checkpoints.user_id

@@ -32,6 +32,7 @@ FIND_ITEMS_AFTER = Statement(f"""
      LIMIT :limit
 """)
 
+# The length of the whole feed, along the same two indexes.
 COUNT_ITEMS = Statement(f"SELECT count(*) {_UPDATES_AND_VIEWS}")
 
 # Before the first item: later than any update.

@@ -7,9 +7,10 @@ from everyskill.model.tenants import TenantInfo
 
 TENANT_COLUMNS = "tenants.id, tenants.name, tenants.slug, tenants.is_active, tenants.created_at, tenants.updated_at"
 
-# By tenants_pkey.
+# The tenant of the transaction, by tenants_pkey.
 FIND_TENANT = Statement(f"SELECT {TENANT_COLUMNS} FROM tenants WHERE tenants.id = :tenant_id")
 
+# Adds it; tenants_pkey and tenants_slug_unique refuse a second one.
 INSERT_TENANT = Statement(f"""
     INSERT INTO tenants (id, name, slug) VALUES (:tenant_id, :name, :slug) RETURNING {TENANT_COLUMNS}
 """)

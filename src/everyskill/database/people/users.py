@@ -7,11 +7,13 @@ from everyskill.model.tenants import Role, User
 
 _COLUMNS = "u.id, u.email, u.name, u.role, u.created_at, u.updated_at"
 
-# All by users_pkey.
+# A user, by users_pkey.
 FIND_USER = Statement(f"SELECT {_COLUMNS} FROM users AS u WHERE u.tenant_id = :tenant_id AND u.id = :user_id")
 
+# The first users by id, along users_pkey.
 LIST_USERS = Statement(f"SELECT {_COLUMNS} FROM users AS u WHERE u.tenant_id = :tenant_id ORDER BY u.id LIMIT :limit")
 
+# Keeps a user from being deleted until the transaction ends, by users_pkey.
 LOCK_USER = Statement("""
     SELECT u.id FROM users AS u WHERE u.tenant_id = :tenant_id AND u.id = :user_id FOR KEY SHARE
 """)
@@ -20,9 +22,10 @@ _INSERT = """
     INSERT INTO users AS u (tenant_id, id, email, name, role) VALUES (:tenant_id, :user_id, :email, :name, :role)
 """
 
+# Adds a user; users_pkey and users_tenant_id_email_unique refuse a second one.
 INSERT_USER = Statement(f"{_INSERT} RETURNING {_COLUMNS}")
 
-# Without a target: whoever has the id or the e-mail address keeps it.
+# The same, or nothing: whoever has the id or the e-mail address keeps it.
 INSERT_USER_IF_NEW = Statement(f"{_INSERT} ON CONFLICT DO NOTHING")
 
 

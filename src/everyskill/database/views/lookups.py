@@ -35,6 +35,7 @@ ASKED_VIEWS = """
     ) AS v
 """
 
+# Views as they are.
 FIND_VIEWS = Statement(f"""
     SELECT asked.place, v.*
       FROM {LOOKUPS}
