@@ -126,6 +126,10 @@ async def test_the_sql_that_db_sql_prints_makes_the_same_database(clone: Clone, 
     assert await described(empty_clone) == await described(clone)
 
 
+def test_the_sql_that_db_sql_prints_is_as_it_was_written() -> None:
+    assert "%" not in upgrade_sql()
+
+
 async def test_a_migration_gives_up_rather_than_wait_for_a_lock(clone: Clone) -> None:
     await downgrade(clone.owner_url, REVISIONS[0])
     holder = await asyncpg.connect(clone.superuser_url)

@@ -25,7 +25,8 @@ BEGIN
     END IF;
     IF to_regrole('everyskill_operator') IS NULL THEN
         CREATE ROLE everyskill_operator NOLOGIN;
-        EXECUTE format('GRANT everyskill_operator TO %I', current_user);
+        -- No percent sign: alembic doubles each one in the SQL that it prints.
+        EXECUTE 'GRANT everyskill_operator TO ' || quote_ident(current_user);
     END IF;
 EXCEPTION WHEN duplicate_object OR unique_violation THEN
     NULL;  -- another database of this server made them at the same moment
