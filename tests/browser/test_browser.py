@@ -90,7 +90,7 @@ async def test_the_summary_outlives_a_reload_and_not_the_visit(ann: Page, servic
     await acme.visit_skill("ann", skill.skill_id)
     await publish(acme, content="two")
     await open_until_seen(ann, f"{service.url}/skills/pdf")
-    await expect(ann.locator("[data-count]")).to_be_hidden()
+    await expect(ann.locator("[data-max-count]")).to_be_hidden()
     assert not await is_badged(acme, "ann", skill.skill_id)
     await ann.reload()
     await expect(ann.get_by_text("v1 → v2", exact=True)).to_be_visible()

@@ -23,10 +23,10 @@ def claims_of(user: str = "ann", tenant: str = "acme", **more: Any) -> dict[str,
 
 def bearer(user: str = "ann", tenant: str = "acme", **more: Any) -> dict[str, str]:
     """The header of a good token."""
-    return bearing(jwt.encode(claims_of(user, tenant, **more), SECRET))
+    return authorization(jwt.encode(claims_of(user, tenant, **more), SECRET))
 
 
-def bearing(token: str) -> dict[str, str]:
+def authorization(token: str) -> dict[str, str]:
     """The header of any token."""
     return {"Authorization": f"Bearer {token}"}
 

@@ -11,11 +11,11 @@ import prometheus_client
 import pytest
 from litestar import Litestar
 from litestar.types import Message
+from msgspec.structs import replace
 
 import everyskill
 from everyskill.handles import Tenant
 from everyskill.web.app import create_app
-from everyskill.web.middleware import admission
 from tests.support.databases import Clone, add_tenant
 from tests.support.http_clients import SETTINGS, bearer, client_of, code_of
 from tests.support.skills import is_badged, publish
@@ -438,9 +438,8 @@ async def test_readiness_says_which_revision_is_wrong(ann: httpx.AsyncClient, ow
     assert "9999_later" in response.json()["detail"]
 
 
-async def test_a_body_that_does_not_come_gives_its_place_back(app: Litestar, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admission, "BODY_SECONDS", 0.2)
-    narrow = create_app(app.state.database, type(SETTINGS)(**{**_fields(SETTINGS), "busy_limit": 1}))
+async def test_a_body_that_does_not_arrive_frees_its_place(app: Litestar) -> None:
+    narrow = create_app(app.state.database, replace(SETTINGS, busy_limit=1, body_timeout=0.2))
 
     async def endless() -> AsyncIterator[bytes]:
         yield b"{"
@@ -509,14 +508,10 @@ async def test_a_full_queue_is_answered_by_come_back(clone: Clone, monkeypatch: 
 
 
 async def test_beyond_the_limit_requests_are_sent_away_to_come_back(app: Litestar, acme: Tenant) -> None:
-    narrow = create_app(app.state.database, type(SETTINGS)(**{**_fields(SETTINGS), "busy_limit": 1}))
+    narrow = create_app(app.state.database, replace(SETTINGS, busy_limit=1))
     async with client_of(narrow, bearer()) as ann:
         answers = await asyncio.gather(*(ann.get("/v1/skills") for _ in range(5)))
         busy = [answer for answer in answers if answer.status_code == 503]
         assert (len(busy), code_of(busy[0])) == (4, "too_busy")
         assert int(busy[0].headers["retry-after"]) > 0
         assert (await ann.get("/v1/skills")).status_code == 200
-
-
-def _fields(settings: Any) -> dict[str, Any]:
-    return {name: getattr(settings, name) for name in settings.__struct_fields__}

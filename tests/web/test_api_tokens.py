@@ -18,14 +18,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from litestar import Litestar, Request
 from litestar.testing import RequestFactory
 
-from everyskill.errors import InvalidSetting
+from everyskill.errors import InvalidSetting, TenantInactive
 from everyskill.handles import Database, Tenant
 from everyskill.model import Role
 from everyskill.web.app import create_app
 from everyskill.web.auth.identity import Identity
 from everyskill.web.auth.keys import COOLDOWN_SECONDS, FRESH_SECONDS, PublishedKeys, SharedSecret
-from everyskill.web.auth.sessions import LIFETIME_SECONDS, SESSION_COOKIE, close_session, csrf_of, open_session
-from everyskill.web.auth.tokens import LEEWAY_SECONDS, KnownTokens
+from everyskill.web.auth.sessions import SESSION_COOKIE, SESSION_SECONDS, close_session, make_csrf_token, open_session
+from everyskill.web.auth.tokens import LEEWAY_SECONDS, TokenVerifier
+from everyskill.web.auth.users import UserCache
 from everyskill.web.refusals import InvalidToken, KeysUnavailable
 from everyskill.web.settings import WebSettings
 from tests.support.http_clients import (
@@ -33,8 +34,8 @@ from tests.support.http_clients import (
     ISSUER,
     SECRET,
     SETTINGS,
+    authorization,
     bearer,
-    bearing,
     claims_of,
     client_of,
     code_of,
@@ -85,7 +86,7 @@ BAD_TOKENS: dict[str, str] = {
 
 @pytest.mark.parametrize("case", BAD_TOKENS)
 async def test_a_bad_token_lets_nobody_in_and_says_no_more(app: Litestar, case: str) -> None:
-    async with client_of(app, bearing(BAD_TOKENS[case])) as client:
+    async with client_of(app, authorization(BAD_TOKENS[case])) as client:
         response = await client.get(ME)
     assert (response.status_code, code_of(response)) == (401, "invalid_token")
     assert response.headers["www-authenticate"] == "Bearer"
@@ -123,7 +124,7 @@ async def test_a_closed_tenant_lets_nobody_in(app: Litestar, owner: asyncpg.Conn
         assert code_of(await client.get(ME)) == "invalid_token"
 
 
-async def test_somebody_new_is_added_on_first_sight(app: Litestar, acme: Tenant) -> None:
+async def test_a_new_user_is_added_on_the_first_request(app: Litestar, acme: Tenant) -> None:
     async with client_of(app, bearer("carol", name="Carol", email="carol@example.org", role="admin")) as client:
         assert (await client.get(ME)).status_code == 200
     carol = await acme.get_user("carol")
@@ -233,7 +234,7 @@ async def test_a_token_of_a_published_key_lets_in(
 ) -> None:
     provider.publish("one", private_key)
     token = jwt.encode(claims_of(), private_key, algorithm="RS256", headers={"kid": "one"})
-    async with client_of(provided, bearing(token)) as client:
+    async with client_of(provided, authorization(token)) as client:
         answers = await asyncio.gather(*(client.get(ME) for _ in range(5)))
     assert {answer.status_code for answer in answers} == {200}
     assert provider.asked == 1
@@ -248,7 +249,7 @@ async def test_the_public_key_is_no_secret(
     unsigned = f"{part({'alg': 'HS256', 'kid': 'one'})}.{part(claims_of())}"
     signature = jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256).sign(unsigned.encode(), public)
     token = f"{unsigned}.{urlsafe_b64encode(signature).decode().rstrip('=')}"
-    async with client_of(provided, bearing(token)) as client:
+    async with client_of(provided, authorization(token)) as client:
         assert code_of(await client.get(ME)) == "invalid_token"
 
 
@@ -260,7 +261,7 @@ async def test_a_token_brings_no_key_of_its_own(
     jwk = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(own.public_key()))
     headers = {"kid": "one", "jwk": jwk, "jku": "http://evil.example.org/keys"}
     token = jwt.encode(claims_of(), own, algorithm="RS256", headers=headers)
-    async with client_of(provided, bearing(token)) as client:
+    async with client_of(provided, authorization(token)) as client:
         assert code_of(await client.get(ME)) == "invalid_token"
 
 
@@ -268,7 +269,7 @@ async def test_without_keys_no_token_can_be_judged(provided: Litestar, provider:
     provider.is_up = False
     token = jwt.encode({}, SECRET, headers={"kid": "one", "alg": "HS256"})
     header = part({"alg": "RS256", "kid": "one"})
-    async with client_of(provided, bearing(f"{header}.{token.partition('.')[2]}")) as client:
+    async with client_of(provided, authorization(f"{header}.{token.partition('.')[2]}")) as client:
         response = await client.get(ME)
     assert (response.status_code, code_of(response)) == (503, "keys_unavailable")
 
@@ -358,7 +359,10 @@ def test_settings_that_would_be_unsafe_are_refused(settings: dict[str, Any]) -> 
         WebSettings(**settings)
 
 
-@pytest.mark.parametrize(("name", "value"), [("PORT", "70000"), ("PORT", "http"), ("BODY_LIMIT", "0")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("PORT", "70000"), ("PORT", "http"), ("BODY_LIMIT", "0"), ("BODY_TIMEOUT", "0"), ("BODY_TIMEOUT", "nan")],
+)
 def test_a_setting_that_cannot_be_read_is_named(name: str, value: str) -> None:
     with pytest.raises(InvalidSetting, match=f"EVERYSKILL_{name}"):
         WebSettings.from_environment({f"EVERYSKILL_{name}": value})
@@ -378,7 +382,7 @@ def session_of(app: Litestar, user: str = "ann", tenant: str = "acme") -> tuple[
     """The header of a session's cookie, and the person's token against forgery."""
     identity = Identity(tenant, user, Role.MEMBER)
     cookie = open_session(request_to(app), identity)
-    return {"Cookie": f"{SESSION_COOKIE}={cookie.value}"}, csrf_of(request_to(app), identity)
+    return {"Cookie": f"{SESSION_COOKIE}={cookie.value}"}, make_csrf_token(request_to(app), identity)
 
 
 async def test_a_session_reads_and_with_its_token_writes(app: Litestar, acme: Tenant) -> None:
@@ -415,7 +419,7 @@ async def test_a_bearer_token_writes_without_more(ann: httpx.AsyncClient, acme: 
 
 async def test_a_bad_bearer_token_is_not_saved_by_a_session(app: Litestar) -> None:
     cookie, _ = session_of(app)
-    async with client_of(app, cookie | bearing("bad")) as client:
+    async with client_of(app, cookie | authorization("bad")) as client:
         assert code_of(await client.get(ME)) == "invalid_token"
 
 
@@ -436,7 +440,7 @@ async def test_a_cookie_that_is_not_ours_signs_nobody_in(app: Litestar, case: st
 
 async def test_a_sessions_cookie_is_no_bearer_token(app: Litestar) -> None:
     cookie = session_of(app)[0]["Cookie"].partition("=")[2]
-    async with client_of(app, bearing(cookie)) as client:
+    async with client_of(app, authorization(cookie)) as client:
         assert code_of(await client.get(ME)) == "invalid_token"
 
 
@@ -472,7 +476,7 @@ async def test_a_role_lives_no_longer_than_the_token_that_gave_it(app: Litestar,
     for role, status in (("admin", 200), ("member", 403), (None, 403)):
         async with client_of(app) as browser:
             await browser.post("/sign-in", data={"token": jwt.encode(claims_of("eve", role=role), SECRET)})
-            token = csrf_of(request_to(app), Identity("acme", "eve", Role.MEMBER))
+            token = make_csrf_token(request_to(app), Identity("acme", "eve", Role.MEMBER))
             answer = await browser.put("/v1/skills/pdf", json=upload, headers={"X-CSRF-Token": token})
             assert answer.status_code == status
             answer = await browser.put("/v1/skills/pdf", json=upload, headers=bearer("eve", role=role))
@@ -480,8 +484,8 @@ async def test_a_role_lives_no_longer_than_the_token_that_gave_it(app: Litestar,
 
 
 def test_a_session_ends_with_the_token_that_opened_it(app: Litestar) -> None:
-    for until, seconds in ((time() + 600, 600), (time() + 10**9, LIFETIME_SECONDS), (None, LIFETIME_SECONDS)):
-        cookie = open_session(request_to(app), Identity("acme", "ann", Role.MEMBER, until=until))
+    for expires_at, seconds in ((time() + 600, 600), (time() + 10**9, SESSION_SECONDS), (None, SESSION_SECONDS)):
+        cookie = open_session(request_to(app), Identity("acme", "ann", Role.MEMBER, expires_at=expires_at))
         claims = jwt.decode(cookie.value or "", options={"verify_signature": False})
         assert abs(claims["exp"] - time() - seconds) < 60
 
@@ -516,23 +520,38 @@ async def test_a_good_token_is_verified_again_after_half_a_minute_and_a_bad_one_
             asked.append(header)
             return await super().find(header)
 
-    known = KnownTokens(SETTINGS, CountedSecret(SECRET), clock=lambda: now)
+    verifier = TokenVerifier(SETTINGS, CountedSecret(SECRET), clock=lambda: now)
     for seconds, verified in ((0, 1), (29, 1), (2, 2)):
         now += seconds
-        assert (await known.read(GOOD)).user_id == "ann"
+        assert (await verifier.verify(GOOD)).user_id == "ann"
         assert len(asked) == verified
     for verified in (3, 4):
         with pytest.raises(InvalidToken):
-            await known.read(signed(sub=None))
+            await verifier.verify(signed(sub=None))
         assert len(asked) == verified
 
 
 async def test_a_known_token_is_not_known_beyond_its_end() -> None:
     now = time()
-    known = KnownTokens(SETTINGS, SharedSecret(SECRET), clock=lambda: now)
+    verifier = TokenVerifier(SETTINGS, SharedSecret(SECRET), clock=lambda: now)
     token = signed(exp=now - LEEWAY_SECONDS / 2)
     # Good by the leeway alone, so it is verified on every use, and refused as soon as that is over.
-    assert (await known.read(token)).user_id == "ann"
-    assert (await known.read(token)).until < now
+    assert (await verifier.verify(token)).user_id == "ann"
+    assert (await verifier.verify(token)).expires_at < now
     with pytest.raises(InvalidToken):
-        await known.read(signed(exp=now - LEEWAY_SECONDS * 2))
+        await verifier.verify(signed(exp=now - LEEWAY_SECONDS * 2))
+
+
+async def test_a_user_is_looked_up_again_after_half_a_minute(
+    newest_server: None, database: Database, acme: Tenant, owner: asyncpg.Connection
+) -> None:
+    clock = Clock()
+    users = UserCache(database, clock=clock)
+    await users.find("acme", "ann")
+    await owner.execute("UPDATE tenants SET is_active = false WHERE id = 'acme'")
+    clock.now += 29
+    assert (await users.find("acme", "ann")).id == "ann"
+    assert (await users.admit("acme", "ann", email=None, name=None)).id == "ann"
+    clock.now += 1
+    with pytest.raises(TenantInactive):
+        await users.find("acme", "ann")

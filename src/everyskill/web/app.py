@@ -1,4 +1,4 @@
-"""Puts the HTTP service together."""
+"""Assembles the ASGI app of the HTTP service."""
 
 from importlib.metadata import PackageNotFoundError, version
 
@@ -13,64 +13,59 @@ from litestar.plugins.prometheus import PrometheusController
 from everyskill.handles import Database
 from everyskill.web import api, health, pages
 from everyskill.web.auth.authentication import provide_identity, provide_tenant
-from everyskill.web.auth.keys import keys_of
-from everyskill.web.auth.members import Members
-from everyskill.web.auth.tokens import KnownTokens
+from everyskill.web.auth.keys import create_keys
+from everyskill.web.auth.tokens import TokenVerifier
+from everyskill.web.auth.users import UserCache
 from everyskill.web.middleware.admission import with_admission
 from everyskill.web.middleware.head import with_head
 from everyskill.web.middleware.logs import with_request_log
 from everyskill.web.middleware.metrics import with_metrics
-from everyskill.web.problems import answer_problem
+from everyskill.web.problems import handle_exception
 from everyskill.web.settings import WebSettings
 
 
 def create_app(database: Database, settings: WebSettings) -> Litestar:
     """The ASGI app on an open database."""
+    keys = create_keys(settings)
+    state = {
+        "database": database,
+        "settings": settings,
+        "tokens": None if keys is None else TokenVerifier(settings, keys),
+        "users": UserCache(database),
+        "render_error": pages.render_error,
+    }
     app = Litestar(
         route_handlers=[*api.routers, *pages.routers, health.router, PrometheusController],
         dependencies={"identity": Provide(provide_identity), "tenant": Provide(provide_tenant)},
-        exception_handlers={Exception: answer_problem},
+        exception_handlers={Exception: handle_exception},
         middleware=[with_metrics],
         openapi_config=_openapi(),
         request_max_body_size=settings.body_limit,
-        state=_state(database, settings),
+        state=State(state),
         logging_config=None,
         debug=False,
         pdb_on_exception=False,
     )
-    # Around the router, and so also around requests that find no route.
-    app.asgi_handler = with_request_log(with_admission(with_head(app.asgi_handler), limit=settings.busy_limit))
+    # Outside of the router, so that requests that match no route pass through them too.
+    admitting = with_admission(
+        with_head(app.asgi_handler), busy_limit=settings.busy_limit, body_timeout=settings.body_timeout
+    )
+    app.asgi_handler = with_request_log(admitting)
     return app
 
 
-def _state(database: Database, settings: WebSettings) -> State:
-    keys = keys_of(settings)
-    return State(
-        {
-            "database": database,
-            "settings": settings,
-            "tokens": None if keys is None else KnownTokens(settings, keys),
-            "members": Members(database),
-            "render_error": pages.render_error,
-        }
-    )
-
-
 def _openapi() -> OpenAPIConfig:
+    try:
+        our_version = version("everyskill")
+    except PackageNotFoundError:
+        our_version = "0"
     bearer = SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")
     return OpenAPIConfig(
         title="EverySkill",
-        version=_version(),
+        version=our_version,
         description="Tells each person what changed in a catalog of AI skills since they last looked.",
         use_handler_docstrings=True,
         components=Components(security_schemes={"bearer": bearer}),
-        # JSON alone: the pages that could show it would fetch scripts from elsewhere.
+        # JSON alone: the HTML pages that Litestar has for it load scripts from other sites.
         render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],
     )
-
-
-def _version() -> str:
-    try:
-        return version("everyskill")
-    except PackageNotFoundError:
-        return "0"

@@ -1,13 +1,15 @@
-"""Whether this process lives, and whether it could serve."""
+"""The probes of an orchestrator: whether this process is alive, and whether it can serve."""
 
 from typing import Any
 
-from litestar import Request, Response, Router, get
+from litestar import Response, Router, get
 from msgspec import Struct
 
 from everyskill.errors import DatabaseNotReady
 from everyskill.handles import Database
-from everyskill.web.problems import PROBLEM_JSON, RETRY_SECONDS, STATUSES, make_problem
+from everyskill.web.headers import NO_STORE
+from everyskill.web.problems import PROBLEM_JSON, RETRY_AFTER_SECONDS, STATUSES, make_problem
+from everyskill.web.requests import AnyRequest
 
 
 class Health(Struct, frozen=True):
@@ -23,19 +25,18 @@ async def is_alive() -> Health:
 
 
 @get("/ready")
-async def is_ready(request: Request[Any, Any, Any]) -> Response[Any]:
+async def is_ready(request: AnyRequest) -> Response[Any]:
     """Whether the database is there, at the right revision, and reached as a role that cannot see too much."""
     database: Database = request.app.state.database
     try:
         await database.check()
     except DatabaseNotReady as error:
         status = STATUSES[DatabaseNotReady]
+        # Probes are read by the operator, so unlike every other route this one gives the reason.
         problem = make_problem(status, error.code, str(error))
-        headers = {"Retry-After": str(RETRY_SECONDS)}
+        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
         return Response(problem, status_code=status, media_type=PROBLEM_JSON, headers=headers)
     return Response(Health())
 
 
-router = Router(
-    "/health", route_handlers=[is_alive, is_ready], response_headers={"Cache-Control": "no-store"}, tags=["Health"]
-)
+router = Router("/health", route_handlers=[is_alive, is_ready], response_headers=NO_STORE, tags=["Health"])

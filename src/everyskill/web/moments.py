@@ -1,4 +1,4 @@
-"""Reads moments. Litestar would take a number for the seconds since 1970, which nobody means who sends one."""
+"""Reads timestamps from text. Litestar itself would also take a number as seconds since 1970, which no client means."""
 
 from datetime import datetime
 from typing import Annotated
@@ -14,7 +14,7 @@ Moment = Annotated[str, KwargDefinition(format=OpenAPIFormat.DATE_TIME)]
 
 
 def read_moment(field: str, text: str) -> datetime:
-    """A moment in UTC from RFC 3339 text. Raises InvalidTimestamp, also for one without an offset."""
+    """A moment in UTC from RFC 3339 text. Raises InvalidTimestamp, also where the text has no UTC offset."""
     try:
         return check_moment(field, convert(text, datetime))
     except ValidationError as error:

@@ -1,20 +1,24 @@
-"""Turns what went wrong into an answer: RFC 9457 for programs, a page for people."""
+"""Turns every exception into a response: an RFC 9457 problem document for programs, an HTML page for people."""
 
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
 import structlog
-from litestar import Request, Response
+from litestar import Response
 from litestar.exceptions import HTTPException
 from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
 
 from everyskill import errors
 from everyskill.web import refusals
+from everyskill.web.headers import NO_SNIFF, NO_STORE
+from everyskill.web.requests import AnyRequest
 
 PROBLEM_JSON = "application/problem+json"
-RETRY_SECONDS = 5
+RETRY_AFTER_SECONDS = 5
 
+# A class that is not listed has the status of its nearest base class that is, and 500 without one.
 STATUSES: dict[type[Exception], HTTPStatus] = {
     errors.InvalidInput: HTTPStatus.BAD_REQUEST,
     errors.SkillFolderError: HTTPStatus.BAD_REQUEST,
@@ -23,7 +27,7 @@ STATUSES: dict[type[Exception], HTTPStatus] = {
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.DatabaseNotReady: HTTPStatus.SERVICE_UNAVAILABLE,
-    refusals.Refusal: HTTPStatus.BAD_REQUEST,
+    refusals.RequestRefused: HTTPStatus.BAD_REQUEST,
     refusals.NotSignedIn: HTTPStatus.UNAUTHORIZED,
     refusals.InvalidToken: HTTPStatus.UNAUTHORIZED,
     refusals.CsrfFailed: HTTPStatus.FORBIDDEN,
@@ -33,17 +37,18 @@ STATUSES: dict[type[Exception], HTTPStatus] = {
     refusals.HeadersTooLarge: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     refusals.TooBusy: HTTPStatus.SERVICE_UNAVAILABLE,
     refusals.KeysUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
-    # What the parsers of bodies raise: for one that is nested too deeply, and for one that is not UTF-8.
+    # What the body parsers raise for a body that is nested too deeply, and for one that is not UTF-8.
     RecursionError: HTTPStatus.BAD_REQUEST,
     UnicodeDecodeError: HTTPStatus.BAD_REQUEST,
 }
 _HEADERS = {
     HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
-    HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": str(RETRY_SECONDS)},
+    HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": str(RETRY_AFTER_SECONDS)},
 }
+_NO_PAGES = ("/v1/", "/health/", "/schema", "/metrics")
 
-# How the pages show an error: request, status, title, detail.
-RenderError = Callable[[Request[Any, Any, Any], int, str, str], Response[Any]]
+# How the pages render an error: request, status, title, detail.
+RenderError = Callable[[AnyRequest, int, str, str], Response[Any]]
 
 _log = structlog.get_logger(__name__)
 
@@ -59,58 +64,54 @@ class Problem(Struct, frozen=True, kw_only=True):
     errors: list[dict[str, str]] | UnsetType = UNSET
 
 
-def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    """The answer to a request that failed: Litestar's one handler for every exception."""
-    problem, headers = describe(error)
-    if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+def handle_exception(request: AnyRequest, error: Exception) -> Response[Any]:
+    """The response to a request that raised `error`. Litestar calls it for every exception."""
+    status, headers = _status_and_headers(error)
+    problem = _describe(error, status)
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.error("request failed", exc_info=error)
     render_error: RenderError | None = request.app.state.get("render_error")
-    if render_error is not None and _wants_page(request):
-        page = render_error(request, problem.status, problem.title, problem.detail)
+    if render_error is not None and _prefers_page(request):
+        page = render_error(request, status, problem.title, problem.detail)
         page.headers.update(headers)
         return page
-    headers = headers | {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-    return Response(problem, status_code=problem.status, media_type=PROBLEM_JSON, headers=headers)
-
-
-def describe(error: Exception) -> tuple[Problem, dict[str, str]]:
-    """An error as a problem, and the headers that go with it."""
-    if isinstance(error, HTTPException):
-        return _of_http(error), dict(error.headers or {}) | _HEADERS.get(HTTPStatus(error.status_code), {})
-    status = next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), HTTPStatus(500))
-    return _of_ours(error, status), _HEADERS.get(status, {})
+    return Response(problem, status_code=status, media_type=PROBLEM_JSON, headers=headers | NO_STORE | NO_SNIFF)
 
 
 def make_problem(status: HTTPStatus, code: str, detail: str) -> Problem:
-    """A problem by its code."""
+    """A problem document; its type and its title are made from the code."""
     title = code.replace("_", " ").capitalize()
     return Problem(type=f"urn:everyskill:problem:{code}", title=title, status=status, detail=detail, code=code)
 
 
-def _of_ours(error: Exception, status: HTTPStatus) -> Problem:
-    if isinstance(error, RecursionError | UnicodeDecodeError):
-        return make_problem(status, "bad_request", "The body is not JSON that can be read.")
-    if status == HTTPStatus.INTERNAL_SERVER_ERROR or not isinstance(error, errors.EverySkillError):
+def _status_and_headers(error: Exception) -> tuple[HTTPStatus, dict[str, str]]:
+    if isinstance(error, HTTPException):
+        status = HTTPStatus(error.status_code)
+        return status, dict(error.headers or {}) | _HEADERS.get(status, {})
+    status = next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), HTTPStatus(500))
+    return status, dict(_HEADERS.get(status, {}))
+
+
+def _describe(error: Exception, status: HTTPStatus) -> Problem:
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         return make_problem(status, "internal_error", "Something went wrong here, and was written to the log.")
+    if isinstance(error, HTTPException):
+        problem = make_problem(status, status.name.lower(), error.detail or status.phrase)
+        if not isinstance(error.extra, list):
+            return problem
+        # Litestar lists the fields of a request that failed validation.
+        fields = [{name: str(value) for name, value in item.items()} for item in error.extra if isinstance(item, dict)]
+        return replace(problem, errors=fields)
     if isinstance(error, errors.DatabaseNotReady):
         # The reason names hosts and roles: it is for the operator, at /health/ready.
         return make_problem(status, error.code, "The database is not ready. Try again in a few seconds.")
-    return make_problem(status, error.code, str(error))
+    if isinstance(error, errors.EverySkillError):
+        return make_problem(status, error.code, str(error))
+    return make_problem(status, "bad_request", "The body is not JSON that can be read.")
 
 
-def _of_http(error: HTTPException) -> Problem:
-    status = HTTPStatus(error.status_code)
-    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        return _of_ours(error, status)
-    problem = make_problem(status, status.name.lower(), error.detail or status.phrase)
-    if not isinstance(error.extra, list):
-        return problem
-    found = [{name: str(value) for name, value in item.items()} for item in error.extra if isinstance(item, dict)]
-    return Problem(**{name: getattr(problem, name) for name in problem.__struct_fields__} | {"errors": found})
-
-
-def _wants_page(request: Request[Any, Any, Any]) -> bool:
+def _prefers_page(request: AnyRequest) -> bool:
     path = request.scope["path"]
-    if path.startswith(("/v1/", "/health/", "/schema", "/metrics")) or path == "/v1":
+    if path.startswith(_NO_PAGES) or path == "/v1":
         return False
     return "text/html" in request.headers.get("Accept", "")

@@ -1,4 +1,4 @@
-"""Runs the app: takes its address, and on a signal lets what is under way finish before it ends."""
+"""Runs the app on a socket until a signal to stop, and then finishes the requests in progress."""
 
 import asyncio
 import gc
@@ -17,19 +17,21 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from everyskill.errors import EverySkillError
 from everyskill.handles import Database
 from everyskill.web.app import create_app
-from everyskill.web.middleware.admission import MOST_HEAD_BYTES
-from everyskill.web.settings import WebSettings, host_name, is_loopback
+from everyskill.web.middleware.admission import MAX_HEAD_BYTES
+from everyskill.web.requests import is_addressed_to_loopback
+from everyskill.web.settings import WebSettings
 
-GRACE_SECONDS = 30
-# Python's own 700 are a few requests' worth.
-_YOUNG_OBJECTS = 10_000
+SHUTDOWN_SECONDS = 30
+# Python's default of 700 is reached every few requests.
+_GC_THRESHOLD = 10_000
+_BACKLOG = 2048
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_MISDIRECTED = 421
+_MISDIRECTED_REQUEST = 421
 
 
 @dataclass(eq=False)
 class AddressUnavailable(EverySkillError):
-    """Nothing can be served where it was asked for."""
+    """The address to serve on cannot be bound."""
 
     address: str
     reason: str
@@ -38,81 +40,74 @@ class AddressUnavailable(EverySkillError):
 
 
 async def serve(database: Database, settings: WebSettings, *, on_start: Callable[[str], None]) -> None:
-    """Serves until a signal to stop; `on_start` is told the address. Raises AddressUnavailable."""
+    """Serves until a signal to stop; calls `on_start` with the URL once it is bound. Raises AddressUnavailable."""
     listener = _listen(settings.host, settings.port)
     app = create_app(database, settings)
     config = uvicorn.Config(
-        with_loopback_names(app) if settings.demo_sign_in else app,
-        # h11 stops reading a head that has no end; how long a whole one may be is said in admission.py.
+        only_for_loopback(app) if settings.demo_sign_in else app,
+        # h11 stops reading a request head that does not end; admission.py limits the size of a complete one.
         http="h11",
-        h11_max_incomplete_event_size=MOST_HEAD_BYTES,
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         ws="none",
-        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         log_config=None,
         access_log=False,
         server_header=False,
     )
-    _spare_the_collector()
-    on_start(_address(listener))
-    await _GracefulServer(config).serve([listener])
+    # What exists by now lives as long as the process: the garbage collector need not traverse it.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GC_THRESHOLD)
+    host, port, *_ = listener.getsockname()
+    on_start(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+    await _Server(config).serve([listener])
 
 
-class _GracefulServer(uvicorn.Server):
-    """As uvicorn makes it, but a signal that was obeyed is not raised once more at the end."""
+class _Server(uvicorn.Server):
+    """uvicorn's server, but `serve` returns after a signal: uvicorn would raise the signal again."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Listens to the signals to stop; the second one does not wait for what is under way."""
+        """Handles SIGINT and SIGTERM; the second one stops without waiting for the requests in progress."""
         loop = asyncio.get_running_loop()
-        before = {number: signal.getsignal(number) for number in _SIGNALS}
+        previous = {number: signal.getsignal(number) for number in _SIGNALS}
         for number in _SIGNALS:
             loop.add_signal_handler(number, self.handle_exit, number, None)
         try:
             yield
         finally:
-            for number, handler in before.items():
+            for number, handler in previous.items():
                 loop.remove_signal_handler(number)
                 signal.signal(number, handler)
 
 
-def with_loopback_names(app: ASGIApp) -> ASGIApp:
-    """The app, for those alone who call it by a name of this machine.
+def only_for_loopback(app: ASGIApp) -> ASGIApp:
+    """Answers 421 to requests whose Host is not a loopback name.
 
-    Another name may be a foreign site's that was made to lead here; it must not sign in as a demo user.
+    A demo lets anybody in, and DNS rebinding would let a foreign site in: under its own name it leads a browser here.
     """
 
-    async def named(scope: Scope, receive: Receive, send: Send) -> None:
-        host = Headers.from_scope(scope).get("host", "") if scope["type"] == ScopeType.HTTP else "localhost"
-        if is_loopback(host_name(host)):
+    async def check_host(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP or is_addressed_to_loopback(Headers.from_scope(scope)):
             await app(scope, receive, send)
             return
-        answer = ASGIResponse(
-            body=b"Call this by its own name: localhost.\n", status_code=_MISDIRECTED, media_type="text/plain"
+        refusal = ASGIResponse(
+            body=b"This demo is served under the name localhost only.\n",
+            status_code=_MISDIRECTED_REQUEST,
+            media_type="text/plain",
         )
-        await answer(scope, receive, send)
+        await refusal(scope, receive, send)
 
-    return named
-
-
-def _spare_the_collector() -> None:
-    """What stands by now stays, and need not be looked through; nor the requests under way after every few of them."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_YOUNG_OBJECTS)
+    return check_host
 
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((host, port), family=family, backlog=2048)
+        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise AddressUnavailable(f"{host}:{port}", error.strerror or str(error)) from error
-    # What it accepts inherits this. asyncio leaves it out for sockets that it did not make itself, and then every
-    # answer in two pieces waits 40 ms for an acknowledgement.
+    # Accepted connections inherit this. asyncio sets it only on sockets that it made itself; without it, a response in
+    # two writes waits 40 ms for a delayed acknowledgement.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
-
-
-def _address(listener: socket.socket) -> str:
-    host, port, *_ = listener.getsockname()
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

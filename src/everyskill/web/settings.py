@@ -1,4 +1,4 @@
-"""What the environment says of the HTTP service, as one typed object that is consistent once it exists."""
+"""The settings of the HTTP service, read from the environment into one typed object and checked when it is made."""
 
 import os
 from collections.abc import Mapping
@@ -13,23 +13,27 @@ from everyskill.settings import read_environment
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8080
-SHORTEST_SECRET = 32
+MIN_SECRET_BYTES = 32
 
 _SYMMETRIC = ("HS256", "HS384", "HS512")
 _ASYMMETRIC = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 Count = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0)]
 
 
 class WebSettings(Struct, frozen=True, kw_only=True):
     """Each field is the environment variable EVERYSKILL_<FIELD>.
 
-    `jwt_secret` or `jwks_url` says what bearer tokens are signed with, `jwt_algorithms` (comma-separated) by which
-    algorithms, `jwt_issuer` and `jwt_audience` what they must say; the claims name who is asking.
-    `session_secret` signs the cookies of the pages; unset, sessions end with the process.
-    `demo_sign_in` lets anybody in as any user, on loopback only; the page to sign in offers those of `demo_tenant`.
-    `body_limit` is in bytes. `busy_limit` is how many requests may be under way before more are sent away.
+    `jwt_secret` or `jwks_url` verifies bearer tokens; `jwt_algorithms` (comma-separated) are the algorithms that may
+    sign them; `jwt_issuer` and `jwt_audience` are what their `iss` and `aud` must say. The `*_claim` settings name the
+    claims that hold the tenant, the role, the name and the email address.
+    `session_secret` signs the session cookies of the pages; unset, sessions end with the process.
+    `demo_sign_in` lets anybody sign in as any user, on loopback only; the sign-in page offers the users of
+    `demo_tenant`.
+    `body_limit` is the size of a request body in bytes, `body_timeout` the seconds in which it must arrive.
+    `busy_limit` is how many requests may be in progress before more are refused.
     """
 
     host: str = DEFAULT_HOST
@@ -43,10 +47,11 @@ class WebSettings(Struct, frozen=True, kw_only=True):
     role_claim: str = "role"
     name_claim: str = "name"
     email_claim: str = "email"
-    session_secret: str = field(default_factory=lambda: token_urlsafe(SHORTEST_SECRET))
+    session_secret: str = field(default_factory=lambda: token_urlsafe(MIN_SECRET_BYTES))
     demo_sign_in: bool = False
     demo_tenant: str = "demo"
     body_limit: Count = 4 * 1024 * 1024
+    body_timeout: Seconds = 20.0
     busy_limit: Count = 500
 
     def __post_init__(self) -> None:
@@ -57,8 +62,9 @@ class WebSettings(Struct, frozen=True, kw_only=True):
             raise InvalidSetting("EVERYSKILL_JWKS_URL", "cannot stand beside EVERYSKILL_JWT_SECRET")
         if self.jwks_url and not self.jwks_url.startswith(("https://", "http://")):
             raise InvalidSetting("EVERYSKILL_JWKS_URL", "must begin with https:// or http://")
-        _check_secret("EVERYSKILL_JWT_SECRET", self.jwt_secret)
-        _check_secret("EVERYSKILL_SESSION_SECRET", self.session_secret)
+        for name, secret in (("JWT_SECRET", self.jwt_secret), ("SESSION_SECRET", self.session_secret)):
+            if secret is not None and len(secret.encode()) < MIN_SECRET_BYTES:
+                raise InvalidSetting(f"EVERYSKILL_{name}", f"must be at least {MIN_SECRET_BYTES} bytes long")
         if self.takes_tokens:
             self._check_tokens()
 
@@ -69,7 +75,7 @@ class WebSettings(Struct, frozen=True, kw_only=True):
 
     @property
     def algorithms(self) -> tuple[str, ...]:
-        """The algorithms a token may be signed by: all symmetric or none."""
+        """The algorithms that may sign a token: all of them symmetric or none."""
         if self.jwt_algorithms is None:
             return _SYMMETRIC[:1] if self.jwt_secret else _ASYMMETRIC[:1]
         return tuple(name.strip() for name in self.jwt_algorithms.split(","))
@@ -89,19 +95,8 @@ class WebSettings(Struct, frozen=True, kw_only=True):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the address."""
+    """Whether the host is localhost or a loopback address, which only this machine can reach."""
     try:
         return host == "localhost" or ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
-
-
-def host_name(host: str) -> str:
-    """The name or address in a Host header, without the port."""
-    name, _, port = host.rpartition(":")
-    return name if port.isdigit() else host
-
-
-def _check_secret(name: str, value: str | None) -> None:
-    if value is not None and len(value.encode()) < SHORTEST_SECRET:
-        raise InvalidSetting(name, f"must be at least {SHORTEST_SECRET} bytes long")

@@ -4,8 +4,9 @@ from litestar import Router
 from litestar.datastructures import ResponseHeader
 
 from everyskill.web.api import skills, views, whats_new
-from everyskill.web.api.answers import PrivateAnswer
+from everyskill.web.api.etags import PrivateResponse
 from everyskill.web.auth.authentication import check_request
+from everyskill.web.headers import NO_SNIFF
 
 __all__ = ["routers"]
 
@@ -14,8 +15,8 @@ routers = [
         "/v1",
         route_handlers=[views.router, whats_new.router, skills.router],
         before_request=check_request,
-        response_class=PrivateAnswer,
-        response_headers=[ResponseHeader(name="X-Content-Type-Options", value="nosniff")],
+        response_class=PrivateResponse,
+        response_headers=[ResponseHeader(name=name, value=value) for name, value in NO_SNIFF.items()],
         security=[{"bearer": []}],
     )
 ]

@@ -1,4 +1,4 @@
-"""What the API takes in and gives out beyond the values of the model."""
+"""The request bodies of the API, and the response bodies that are not values of the model."""
 
 from pathlib import PurePosixPath
 from typing import Annotated
@@ -8,28 +8,10 @@ from msgspec.structs import replace
 
 from everyskill.errors import InvalidText
 from everyskill.model import FeedbackType, Sentiment, SkillFile, SkillFolder
-from everyskill.model.inputs import (
-    MAX_COMMENT_LENGTH,
-    MAX_DESCRIPTION_LENGTH,
-    MAX_ID_LENGTH,
-    MAX_IDS,
-    MAX_NAME_LENGTH,
-    MAX_VERSION,
-)
-from everyskill.model.skills import MAX_CONTENT_LENGTH, MAX_FILE_SIZE, SKILL_FILE_NAME
+from everyskill.model.inputs import MAX_IDS
+from everyskill.model.skills import SKILL_FILE_NAME
+from everyskill.web.api.types import Comment, Content, Description, FileHash, FileSize, Ids, Name, Version
 from everyskill.web.moments import Moment
-
-# Not blank, and without the one character that PostgreSQL's text cannot hold.
-# Each part begins where the one before cannot go on, so that no text takes longer than its length.
-_STORABLE = r"^\s*[^\x00\s][^\x00]*$"
-
-Version = Annotated[int, Meta(ge=1, le=MAX_VERSION)]
-Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_LENGTH, pattern=r"^[^\x00]+$")]
-Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH, pattern=_STORABLE)]
-Description = Annotated[str, Meta(min_length=1, max_length=MAX_DESCRIPTION_LENGTH, pattern=_STORABLE)]
-Comment = Annotated[str, Meta(min_length=1, max_length=MAX_COMMENT_LENGTH, pattern=_STORABLE)]
-Content = Annotated[str, Meta(max_length=MAX_CONTENT_LENGTH, pattern=r"^[^\x00]*$")]
-Hash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
 
 
 class ViewReport(Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,7 +24,7 @@ class ViewReport(Struct, frozen=True, forbid_unknown_fields=True):
 class ViewLookup(Struct, frozen=True, forbid_unknown_fields=True):
     """The skills that are asked about."""
 
-    skill_ids: Annotated[list[Id], Meta(max_length=MAX_IDS)]
+    skill_ids: Ids
 
 
 class SeenUpTo(Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,8 +45,8 @@ class OtherFile(Struct, frozen=True, forbid_unknown_fields=True):
     """A file beside SKILL.md: its path within the folder, its size, and its SHA-256 in hex."""
 
     path: Description
-    size: Annotated[int, Meta(ge=0, le=MAX_FILE_SIZE)]
-    hash: Hash
+    size: FileSize
+    hash: FileHash
 
 
 class SkillUpload(Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,15 +59,17 @@ class SkillUpload(Struct, frozen=True, forbid_unknown_fields=True):
     files: Annotated[list[OtherFile], Meta(max_length=MAX_IDS)] = []
 
     def folder(self, slug: str) -> SkillFolder:
-        """The upload as a folder. Raises InvalidText for a path that is not one within it."""
-        alone = SkillFolder.from_content(
+        """The upload as a folder. Raises InvalidText for a path outside of the folder, or one that is given twice."""
+        skill = SkillFolder.from_content(
             slug, name=self.name, description=self.description, content=self.content, category=self.category
         )
-        others = tuple(SkillFile(_within(file.path), file.size, file.hash) for file in self.files)
-        files = (*alone.files, *others)
+        files = list(skill.files)
+        for file in self.files:
+            _check_path(file.path)
+            files.append(SkillFile(file.path, file.size, file.hash))
         if len({file.path for file in files}) < len(files):
             raise InvalidText("files", f"must name each path once, and not {SKILL_FILE_NAME}")
-        return replace(alone, files=files)
+        return replace(skill, files=tuple(files))
 
 
 class Count(Struct, frozen=True):
@@ -106,9 +90,8 @@ class VersionNumber(Struct, frozen=True):
     number: int
 
 
-def _within(path: str) -> str:
-    parts = PurePosixPath(path).parts
-    is_plain = path.isprintable() and "\\" not in path and str(PurePosixPath(path)) == path
-    if not is_plain or not parts or path.startswith("/") or ".." in parts:
+def _check_path(path: str) -> None:
+    normal = PurePosixPath(path)
+    is_normal = path.isprintable() and "\\" not in path and str(normal) == path
+    if not is_normal or not normal.parts or normal.is_absolute() or ".." in normal.parts:
         raise InvalidText("file path", "must lie within the folder, with forward slashes and without dots")
-    return path

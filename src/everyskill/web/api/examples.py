@@ -26,25 +26,25 @@ from everyskill.model import (
     WhatsNewPage,
 )
 
-_SKILL_ID = "0b7e1f0c-5a5e-4a51-9d0e-3f0c9a8a2f11"
+SKILL_ID = "0b7e1f0c-5a5e-4a51-9d0e-3f0c9a8a2f11"
 _VERSION_ID = "6d1c0a52-9f35-4a0e-8f57-0d9a1c3b7e20"
 _HASH = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 _THEN = datetime(2026, 11, 2, 8, 15, tzinfo=UTC)
 _NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 _ABOUT = "Reviews a change for correctness and risk."
 
-VIEW = UserSkillView("b1946ac9", "acme", "ann", _SKILL_ID, _THEN, 2, 7)
-VIEW_STATES = {_SKILL_ID: ViewState(_SKILL_ID, _THEN, 2, 7, is_updated=True)}
+VIEW = UserSkillView("b1946ac9", "acme", "ann", SKILL_ID, _THEN, 2, 7)
+VIEW_STATES = {SKILL_ID: ViewState(SKILL_ID, _THEN, 2, 7, is_updated=True)}
 CHANGES = [
     ChangeItem("version_bump", "New version published", "v2 → v4"),
     ChangeItem("new_feedback", "3 new feedback items"),
 ]
 VISIT = Visit(VIEW, CHANGES, 4, _NOW)
 FEED = WhatsNewPage(
-    [WhatsNewItem(_SKILL_ID, "Code review", "code-review", "engineering", _NOW, _THEN, 7)], "WyIyMDI2…", _NOW
+    [WhatsNewItem(SKILL_ID, "Code review", "code-review", "engineering", _NOW, _THEN, 7)], "WyIyMDI2…", _NOW
 )
 SKILL = Skill(
-    id=_SKILL_ID,
+    id=SKILL_ID,
     name="Code review",
     slug="code-review",
     description=_ABOUT,
@@ -59,14 +59,14 @@ SKILL = Skill(
 SKILLS = SkillListPage(
     [
         SkillListItem(
-            _SKILL_ID, "Code review", "code-review", _ABOUT, "engineering", SkillStatus.PUBLISHED, 4, _NOW, True
+            SKILL_ID, "Code review", "code-review", _ABOUT, "engineering", SkillStatus.PUBLISHED, 4, _NOW, True
         )
     ],
     None,
 )
 VERSION = SkillVersion(
     id=_VERSION_ID,
-    skill_id=_SKILL_ID,
+    skill_id=SKILL_ID,
     version=4,
     name="Code review",
     description=_ABOUT,
@@ -84,7 +84,7 @@ DIFF = [
 ]
 FEEDBACK = SkillFeedback(
     id="c2f1",
-    skill_id=_SKILL_ID,
+    skill_id=SKILL_ID,
     skill_version_id=_VERSION_ID,
     user_id="ann",
     feedback_type=FeedbackType.IDEA,
@@ -93,4 +93,4 @@ FEEDBACK = SkillFeedback(
     status=FeedbackStatus.OPEN,
     created_at=_NOW,
 )
-PUBLICATION = Publication(_SKILL_ID, "code-review", 4, Outcome.UPDATED, SkillStatus.PUBLISHED)
+PUBLICATION = Publication(SKILL_ID, "code-review", 4, Outcome.UPDATED, SkillStatus.PUBLISHED)

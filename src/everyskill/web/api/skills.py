@@ -8,60 +8,58 @@ from everyskill.model import FileDiff, Publication, Role, SkillDetail, SkillFeed
 from everyskill.services.skills import DEFAULT_PAGE
 from everyskill.web.api import examples
 from everyskill.web.api.bodies import Count, NewFeedback, SkillUpload, VersionNumber
-from everyskill.web.api.documents import (
-    READS_BODY,
+from everyskill.web.api.openapi import BODY_PROBLEMS, cacheable_responses, responses
+from everyskill.web.api.parameters import (
     Category,
     Cursor,
-    From,
     Limit,
+    NewVersion,
+    OldVersion,
     Since,
     SkillId,
     SkillName,
     SkillSlug,
     Text,
-    To,
     VersionId,
-    answers,
-    fetched,
 )
-from everyskill.web.auth.authentication import Asker, House, require_role
+from everyskill.web.auth.authentication import CurrentIdentity, CurrentTenant, require_role
 from everyskill.web.moments import read_moment
 
 
-@get("/skills", responses=fetched(SkillListPage, examples.SKILLS))
+@get("/skills", responses=cacheable_responses(SkillListPage, examples.SKILLS))
 async def list_skills(
-    tenant: House,
-    identity: Asker,
+    tenant: CurrentTenant,
+    identity: CurrentIdentity,
     *,
     category: Category = None,
     text: Text = None,
     limit: Limit = DEFAULT_PAGE,
     cursor: Cursor = None,
 ) -> SkillListPage:
-    """A page of the catalog by slug, with your Updated badges. Listing is not looking: it records nothing."""
+    """A page of the catalog by slug, with your Updated badges. Records nothing."""
     return await tenant.list_skills(identity.user_id, category=category, text=text, limit=limit, cursor=cursor)
 
 
-@get("/skills/{skill:str}", responses=fetched(SkillDetail, examples.SKILL_DETAIL, 404))
-async def get_skill(tenant: House, skill: SkillName) -> SkillDetail:
+@get("/skills/{skill:str}", responses=cacheable_responses(SkillDetail, examples.SKILL_DETAIL, 404))
+async def get_skill(tenant: CurrentTenant, skill: SkillName) -> SkillDetail:
     """A skill and the text of its published version. Records nothing."""
     return await tenant.get_skill(skill)
 
 
-@get("/skills/{skill:str}/versions", responses=fetched(list[VersionSummary], examples.VERSIONS, 404))
-async def list_versions(tenant: House, skill: SkillName) -> list[VersionSummary]:
+@get("/skills/{skill:str}/versions", responses=cacheable_responses(list[VersionSummary], examples.VERSIONS, 404))
+async def list_versions(tenant: CurrentTenant, skill: SkillName) -> list[VersionSummary]:
     """The versions of a skill, newest first, without their texts."""
     return await tenant.list_versions(skill)
 
 
-@get("/skills/{skill:str}/diff", responses=fetched(list[FileDiff], examples.DIFF, 404))
-async def compare_versions(tenant: House, skill: SkillName, old: From, new: To) -> list[FileDiff]:
+@get("/skills/{skill:str}/diff", responses=cacheable_responses(list[FileDiff], examples.DIFF, 404))
+async def compare_versions(tenant: CurrentTenant, skill: SkillName, old: OldVersion, new: NewVersion) -> list[FileDiff]:
     """How two versions differ: SKILL.md line by line, the other files by name."""
     return await tenant.compare_versions(skill, old, new)
 
 
-@get("/skill-versions/{version_id:str}/number", responses=fetched(VersionNumber, VersionNumber(4), 404))
-async def get_version_number(tenant: House, version_id: VersionId) -> VersionNumber:
+@get("/skill-versions/{version_id:str}/number", responses=cacheable_responses(VersionNumber, VersionNumber(4), 404))
+async def get_version_number(tenant: CurrentTenant, version_id: VersionId) -> VersionNumber:
     """The number of a version of which you have the id."""
     number = await tenant.get_version_number(version_id)
     if number is None:
@@ -69,14 +67,18 @@ async def get_version_number(tenant: House, version_id: VersionId) -> VersionNum
     return VersionNumber(number)
 
 
-@get("/skills/{skill_id:str}/feedback-count", responses=fetched(Count, Count(3)))
-async def count_feedback(tenant: House, skill_id: SkillId, since: Since) -> Count:
+@get("/skills/{skill_id:str}/feedback-count", responses=cacheable_responses(Count, Count(3)))
+async def count_feedback(tenant: CurrentTenant, skill_id: SkillId, since: Since) -> Count:
     """How much feedback came since a moment."""
     return Count(await tenant.count_feedback_since(skill_id, read_moment("since", since)))
 
 
-@post("/skills/{skill_id:str}/feedback", responses=answers(201, SkillFeedback, examples.FEEDBACK, 404, *READS_BODY))
-async def add_feedback(tenant: House, identity: Asker, skill_id: SkillId, data: JSONBody[NewFeedback]) -> SkillFeedback:
+@post(
+    "/skills/{skill_id:str}/feedback", responses=responses(201, SkillFeedback, examples.FEEDBACK, 404, *BODY_PROBLEMS)
+)
+async def add_feedback(
+    tenant: CurrentTenant, identity: CurrentIdentity, skill_id: SkillId, data: JSONBody[NewFeedback]
+) -> SkillFeedback:
     """Say what you think of the published version: a comment, a sentiment, or both."""
     return await tenant.add_feedback(
         skill_id,
@@ -87,8 +89,10 @@ async def add_feedback(tenant: House, identity: Asker, skill_id: SkillId, data: 
     )
 
 
-@put("/skills/{slug:str}", responses=answers(200, Publication, examples.PUBLICATION, *READS_BODY))
-async def publish_skill(tenant: House, identity: Asker, slug: SkillSlug, data: JSONBody[SkillUpload]) -> Publication:
+@put("/skills/{slug:str}", responses=responses(200, Publication, examples.PUBLICATION, *BODY_PROBLEMS))
+async def publish_skill(
+    tenant: CurrentTenant, identity: CurrentIdentity, slug: SkillSlug, data: JSONBody[SkillUpload]
+) -> Publication:
     """Publish a skill under this slug, or its next version; nothing happens where nothing changed. Admins only."""
     require_role(identity, Role.ADMIN)
     return await tenant.publish_skill(data.folder(slug), author_id=identity.user_id)

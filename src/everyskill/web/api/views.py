@@ -7,14 +7,15 @@ from everyskill.errors import ViewNotFound
 from everyskill.model import ChangeItem, UserSkillView, ViewState, Visit
 from everyskill.web.api import examples
 from everyskill.web.api.bodies import ViewLookup, ViewReport
-from everyskill.web.api.documents import READS_BODY, SkillId, SkillIds, answers, fetched
-from everyskill.web.auth.authentication import Asker, House
+from everyskill.web.api.openapi import BODY_PROBLEMS, cacheable_responses, responses
+from everyskill.web.api.parameters import SkillId, SkillIds
+from everyskill.web.auth.authentication import CurrentIdentity, CurrentTenant
 from everyskill.web.moments import read_moment
 
 
-@post("/skills/{skill_id:str}/views", status_code=204, responses=answers(204, None, None, 404, *READS_BODY))
+@post("/skills/{skill_id:str}/views", status_code=204, responses=responses(204, None, None, 404, *BODY_PROBLEMS))
 async def record_view(
-    tenant: House, identity: Asker, skill_id: SkillId, data: JSONBody[ViewReport | None] = None
+    tenant: CurrentTenant, identity: CurrentIdentity, skill_id: SkillId, data: JSONBody[ViewReport | None] = None
 ) -> None:
     """Record that you saw the skill. When this is answered, it is committed."""
     report = data or ViewReport()
@@ -22,8 +23,8 @@ async def record_view(
     await tenant.record_skill_view(identity.user_id, skill_id, report.version, viewed_at)
 
 
-@get("/skills/{skill_id:str}/view", responses=fetched(UserSkillView, examples.VIEW, 404))
-async def get_view(tenant: House, identity: Asker, skill_id: SkillId) -> UserSkillView:
+@get("/skills/{skill_id:str}/view", responses=cacheable_responses(UserSkillView, examples.VIEW, 404))
+async def get_view(tenant: CurrentTenant, identity: CurrentIdentity, skill_id: SkillId) -> UserSkillView:
     """When you last saw the skill, in which version, and how often you came."""
     view = await tenant.get_user_view(identity.user_id, skill_id)
     if view is None:
@@ -31,27 +32,35 @@ async def get_view(tenant: House, identity: Asker, skill_id: SkillId) -> UserSki
     return view
 
 
-@get("/views", responses=fetched(dict[str, ViewState], examples.VIEW_STATES))
-async def get_views(tenant: House, identity: Asker, skill_ids: SkillIds = None) -> dict[str, ViewState]:
+@get("/views", responses=cacheable_responses(dict[str, ViewState], examples.VIEW_STATES))
+async def get_views(
+    tenant: CurrentTenant, identity: CurrentIdentity, skill_ids: SkillIds = None
+) -> dict[str, ViewState]:
     """Your views of some skills, by skill id; a skill you never saw is not in it."""
     return await tenant.get_view_states(identity.user_id, skill_ids or [])
 
 
-@post("/views/lookup", status_code=200, responses=answers(200, dict[str, ViewState], examples.VIEW_STATES, *READS_BODY))
-async def look_up_views(tenant: House, identity: Asker, data: JSONBody[ViewLookup]) -> dict[str, ViewState]:
+@post(
+    "/views/lookup",
+    status_code=200,
+    responses=responses(200, dict[str, ViewState], examples.VIEW_STATES, *BODY_PROBLEMS),
+)
+async def look_up_views(
+    tenant: CurrentTenant, identity: CurrentIdentity, data: JSONBody[ViewLookup]
+) -> dict[str, ViewState]:
     """The same for more ids than an address can hold. Records nothing."""
     return await tenant.get_view_states(identity.user_id, data.skill_ids)
 
 
-@get("/skills/{skill_id:str}/changes", responses=fetched(list[ChangeItem], examples.CHANGES, 404))
-async def get_changes(tenant: House, identity: Asker, skill_id: SkillId) -> list[ChangeItem]:
+@get("/skills/{skill_id:str}/changes", responses=cacheable_responses(list[ChangeItem], examples.CHANGES, 404))
+async def get_changes(tenant: CurrentTenant, identity: CurrentIdentity, skill_id: SkillId) -> list[ChangeItem]:
     """What changed about the skill since you last saw it. Records nothing."""
     return await tenant.get_changes(identity.user_id, skill_id)
 
 
-@post("/skills/{skill_id:str}/visit", status_code=200, responses=answers(200, Visit, examples.VISIT, 403, 404, 415))
-async def visit(tenant: House, identity: Asker, skill_id: SkillId) -> Visit:
-    """What changed about the skill since you last saw it; then this look is recorded."""
+@post("/skills/{skill_id:str}/visit", status_code=200, responses=responses(200, Visit, examples.VISIT, 403, 404, 415))
+async def visit(tenant: CurrentTenant, identity: CurrentIdentity, skill_id: SkillId) -> Visit:
+    """What changed about the skill since you last saw it; then this view is recorded."""
     return await tenant.visit_skill(identity.user_id, skill_id)
 
 

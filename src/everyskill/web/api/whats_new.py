@@ -1,4 +1,4 @@
-"""What's New: the feed, its count, and the end of it."""
+"""What's New: the feed, its count, and marking it as seen."""
 
 from litestar import Router, get, post
 from litestar.params import JSONBody
@@ -7,27 +7,28 @@ from everyskill.model import WhatsNewPage
 from everyskill.model.whats_new import DEFAULT_LIMIT
 from everyskill.web.api import examples
 from everyskill.web.api.bodies import Count, Moved, SeenUpTo
-from everyskill.web.api.documents import READS_BODY, AtMost, Cursor, Limit, answers, fetched
-from everyskill.web.auth.authentication import Asker, House
+from everyskill.web.api.openapi import BODY_PROBLEMS, cacheable_responses, responses
+from everyskill.web.api.parameters import Cursor, Limit, MaxCount
+from everyskill.web.auth.authentication import CurrentIdentity, CurrentTenant
 from everyskill.web.moments import read_moment
 
 
-@get("/", responses=fetched(WhatsNewPage, examples.FEED))
+@get("/", responses=cacheable_responses(WhatsNewPage, examples.FEED))
 async def get_whats_new(
-    tenant: House, identity: Asker, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+    tenant: CurrentTenant, identity: CurrentIdentity, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> WhatsNewPage:
     """What changed in the last 30 days since you looked, newest first. Hand `as_of` back to mark it as seen."""
     return await tenant.get_whats_new_page(identity.user_id, limit, cursor)
 
 
-@get("/count", responses=fetched(Count, Count(3)))
-async def count_whats_new(tenant: House, identity: Asker, at_most: AtMost = None) -> Count:
+@get("/count", responses=cacheable_responses(Count, Count(3)))
+async def count_whats_new(tenant: CurrentTenant, identity: CurrentIdentity, at_most: MaxCount = None) -> Count:
     """How many items the whole feed has. Where a number beside a bell will do, `at_most` makes it cheap."""
     return Count(await tenant.count_whats_new(identity.user_id, at_most))
 
 
-@post("/seen", status_code=200, responses=answers(200, Moved, Moved(3), 404, *READS_BODY))
-async def mark_seen(tenant: House, identity: Asker, data: JSONBody[SeenUpTo]) -> Moved:
+@post("/seen", status_code=200, responses=responses(200, Moved, Moved(3), 404, *BODY_PROBLEMS))
+async def mark_seen(tenant: CurrentTenant, identity: CurrentIdentity, data: JSONBody[SeenUpTo]) -> Moved:
     """Take the badge from all that was updated up to `as_of`. What became visible later keeps it."""
     return Moved(await tenant.mark_all_seen(identity.user_id, read_moment("as_of", data.as_of)))
 

@@ -1,1 +1,1 @@
-"""Who sends a request, from a bearer token or a session's cookie."""
+"""Authentication: which user of which tenant sends a request, by a bearer token or a session cookie."""

@@ -1,95 +1,95 @@
-"""Decides who is asking, from a bearer token or a session's cookie and from nothing else."""
+"""Authenticates requests by a bearer token or a session cookie, and by nothing else."""
 
-from typing import Any
-
-from litestar import Request
 from litestar.di import NamedDependency
 
 from everyskill.errors import TenantInactive, TenantNotFound, UserNotFound
 from everyskill.handles import Database, Tenant
 from everyskill.web.auth.identity import Identity
-from everyskill.web.auth.members import Members
-from everyskill.web.auth.sessions import SAFE_METHODS, Session, check_csrf, check_site, read_session
-from everyskill.web.auth.tokens import KnownTokens
+from everyskill.web.auth.sessions import SAFE_METHODS, check_csrf, check_site, read_session
+from everyskill.web.auth.tokens import TokenVerifier
+from everyskill.web.auth.users import UserCache
 from everyskill.web.refusals import InvalidToken, NotAllowed, NotJson, NotSignedIn
+from everyskill.web.requests import AnyRequest
 
-_SCHEME = "bearer"
-_JSON = "application/json"
-
-AnyRequest = Request[Any, Any, Any]
-
-# What a handler declares to get who is asking, and their tenant.
-Asker = NamedDependency[Identity]
-House = NamedDependency[Tenant]
+# What a handler declares as `identity` and as `tenant`: the user who sent the request, and that user's tenant.
+CurrentIdentity = NamedDependency[Identity]
+CurrentTenant = NamedDependency[Tenant]
 
 
 async def provide_identity(request: AnyRequest) -> Identity:
-    """Who is asking. Raises NotSignedIn, InvalidToken, CsrfFailed or KeysUnavailable."""
+    """The user who sent the request, authenticated once a request.
+
+    Raises NotSignedIn, InvalidToken, CsrfFailed or KeysUnavailable.
+    """
     if "user" not in request.scope:
-        request.scope["user"] = await _identify(request)
+        request.scope["user"] = await _authenticate(request)
     identity: Identity = request.scope["user"]
     return identity
 
 
-async def provide_tenant(request: AnyRequest, identity: Asker) -> Tenant:
-    """The tenant of who is asking."""
+async def provide_tenant(request: AnyRequest, identity: CurrentIdentity) -> Tenant:
+    """The tenant of the user who sent the request."""
     database: Database = request.app.state.database
     return database.tenant(identity.tenant_id)
 
 
 async def check_request(request: AnyRequest) -> None:
-    """Goes before the handler: nothing of a body is read for somebody unknown, and it must say that it is JSON.
+    """Runs before a handler of the API, so that the body of an unauthenticated request is never read.
 
-    Not a guard, for each of which Litestar copies the handler on every request.
-
-    Raises NotJson, and what provide_identity raises.
+    Raises NotJson for a body that does not say it is JSON, and what provide_identity raises. It is a `before_request`
+    hook and not a guard, because Litestar copies the handler on every request that has guards.
     """
     await provide_identity(request)
     has_body = request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
-    if request.method not in SAFE_METHODS and has_body and request.content_type[0] != _JSON:
+    if request.method not in SAFE_METHODS and has_body and request.content_type[0] != "application/json":
         raise NotJson
 
 
 def require_role(identity: Identity, role: str) -> None:
-    """Raises NotAllowed for somebody of another role."""
+    """Raises NotAllowed for a user of another role."""
     if identity.role != role:
         raise NotAllowed(role)
 
 
-async def identify_token(request: AnyRequest, token: str) -> Identity:
-    """Who a bearer token vouches for. Raises InvalidToken or KeysUnavailable."""
-    tokens: KnownTokens | None = request.app.state.tokens
+async def authenticate_token(request: AnyRequest, token: str) -> Identity:
+    """The user of a bearer token, who is added to the tenant if new. Raises InvalidToken or KeysUnavailable."""
+    tokens: TokenVerifier | None = request.app.state.tokens
+    users: UserCache = request.app.state.users
     if tokens is None:
         raise InvalidToken
-    bearer = await tokens.read(token.strip())
-    members: Members = request.app.state.members
+    claims = await tokens.verify(token.strip())
     try:
-        user = await members.admit(bearer.tenant_id, bearer.user_id, email=bearer.email, name=bearer.name)
+        user = await users.admit(claims.tenant_id, claims.user_id, email=claims.email, name=claims.name)
     except (TenantNotFound, TenantInactive) as error:
         raise InvalidToken from error
     return Identity(
-        bearer.tenant_id, user.id, bearer.role or user.role, bearer.name or user.name, bearer.role, bearer.until
+        claims.tenant_id,
+        user.id,
+        claims.role or user.role,
+        claims.name or user.name,
+        claimed_role=claims.role,
+        expires_at=claims.expires_at,
     )
 
 
-async def _identify(request: AnyRequest) -> Identity:
+async def _authenticate(request: AnyRequest) -> Identity:
     check_site(request)
     header = request.headers.get("Authorization")
     if header is not None:
         scheme, _, token = header.partition(" ")
-        return await identify_token(request, token if scheme.lower() == _SCHEME else "")
-    session = read_session(request)
-    if session is None:
-        raise NotSignedIn
-    identity = await _by_session(request, session)
+        return await authenticate_token(request, token if scheme.lower() == "bearer" else "")
+    identity = await _authenticate_session(request)
     await check_csrf(request, identity)
     return identity
 
 
-async def _by_session(request: AnyRequest, session: Session) -> Identity:
-    members: Members = request.app.state.members
+async def _authenticate_session(request: AnyRequest) -> Identity:
+    session = read_session(request)
+    if session is None:
+        raise NotSignedIn
+    users: UserCache = request.app.state.users
     try:
-        user = await members.find(session.tenant_id, session.user_id)
+        user = await users.find(session.tenant_id, session.user_id)
     except (TenantNotFound, TenantInactive, UserNotFound) as error:
         raise NotSignedIn from error
     return Identity(session.tenant_id, user.id, session.role or user.role, session.name or user.name)

@@ -1,4 +1,4 @@
-"""Who is asking, as a verified token or session says it."""
+"""The authenticated sender of a request."""
 
 from msgspec import Struct
 
@@ -6,9 +6,10 @@ from everyskill.model.tenants import Role
 
 
 class Identity(Struct, frozen=True):
-    """A person of one tenant. `name` is what people call the person, where that is known.
+    """A user of one tenant. `name` is what people call the user, where that is known.
 
-    `claimed_role` is the role that a token gave, for as long as the token lives: until `until`, in seconds since 1970.
+    `claimed_role` is the role that a bearer token gave; it is good until the token expires at `expires_at`, a Unix
+    time. Both are None for a session.
     """
 
     tenant_id: str
@@ -16,4 +17,4 @@ class Identity(Struct, frozen=True):
     role: Role
     name: str | None = None
     claimed_role: Role | None = None
-    until: float | None = None
+    expires_at: float | None = None

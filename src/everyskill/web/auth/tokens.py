@@ -1,10 +1,11 @@
-"""Verifies bearer tokens and reads from their claims who is asking."""
+"""Verifies bearer tokens and reads their claims."""
 
 from collections.abc import Callable
 from time import time
 from typing import Any
 
 import jwt
+from cachetools import TLRUCache
 from msgspec import Struct
 
 from everyskill.errors import InvalidInput
@@ -15,88 +16,78 @@ from everyskill.web.refusals import InvalidToken
 from everyskill.web.settings import WebSettings
 
 LEEWAY_SECONDS = 10
-KNOWN_SECONDS = 30.0
-MOST_KNOWN = 10_000
-_REQUIRED = ["exp", "iss", "aud", "sub"]
+CACHE_SECONDS = 30.0
+MAX_CACHED = 10_000
 
 
-class Bearer(Struct, frozen=True):
-    """Whom a token speaks of. `role` is None where it leaves that to the catalog; `until` is in seconds since 1970."""
+class TokenClaims(Struct, frozen=True):
+    """What a token says of its user. `role` is None where the stored role counts; `expires_at` is a Unix time."""
 
     tenant_id: str
     user_id: str
     role: Role | None
     name: str | None
     email: str | None
-    until: float
+    expires_at: float
 
 
-class KnownTokens:
-    """Reads tokens, and knows for half a minute whom a good one speaks of: a page asks with the same one many times."""
+class TokenVerifier:
+    """Verifies tokens, and caches the claims of a good one for half a minute or until it expires."""
 
     def __init__(self, settings: WebSettings, keys: Keys, *, clock: Callable[[], float] = time) -> None:
         self._settings = settings
         self._keys = keys
-        self._clock = clock
-        self._known: dict[str, tuple[Bearer, float]] = {}
+        self._cache: TLRUCache[str, TokenClaims] = TLRUCache(
+            MAX_CACHED, ttu=lambda _, claims, now: min(claims.expires_at, now + CACHE_SECONDS), timer=clock
+        )
 
-    async def read(self, token: str) -> Bearer:
-        """Whom a token speaks of. Raises InvalidToken or KeysUnavailable."""
-        bearer, until = self._known.get(token, (None, 0.0))
-        if bearer is not None and self._clock() < until:
-            return bearer
-        bearer = await read_token(token, self._settings, self._keys)
-        if len(self._known) >= MOST_KNOWN:
-            self._known.clear()
-        self._known[token] = bearer, min(bearer.until, self._clock() + KNOWN_SECONDS)
-        return bearer
+    async def verify(self, token: str) -> TokenClaims:
+        """The claims of a token. Raises InvalidToken for one that is not good in every respect, or KeysUnavailable."""
+        claims = self._cache.get(token)
+        if claims is None:
+            claims = self._cache[token] = await self._read(token)
+        return claims
 
+    async def _read(self, token: str) -> TokenClaims:
+        try:
+            header = jwt.get_unverified_header(token)
+            if header.get("alg") not in self._settings.algorithms:
+                raise InvalidToken
+            return self._decode(token, await self._keys.find(header))
+        # A hostile token makes the parsers raise: numbers out of range, nesting too deep, ids that cannot be stored.
+        except (jwt.PyJWTError, ValueError, TypeError, ArithmeticError, RecursionError, InvalidInput) as error:
+            raise InvalidToken from error
 
-async def read_token(token: str, settings: WebSettings, keys: Keys) -> Bearer:
-    """Whom a token speaks of. Raises InvalidToken for one that is not good in every respect, or KeysUnavailable."""
-    try:
-        header = jwt.get_unverified_header(token)
-        if header.get("alg") not in settings.algorithms:
-            raise InvalidToken
-        claims = _verify(token, await keys.find(header), settings)
-        return _bearer(claims, settings)
-    # What a hostile token makes the parsers raise: numbers out of range, nesting without end, ids nothing can store.
-    except (jwt.PyJWTError, ValueError, TypeError, ArithmeticError, RecursionError, InvalidInput) as error:
-        raise InvalidToken from error
-
-
-def _verify(token: str, key: Any, settings: WebSettings) -> dict[str, Any]:
-    return jwt.decode(
-        token,
-        key,
-        algorithms=list(settings.algorithms),
-        audience=settings.jwt_audience,
-        issuer=settings.jwt_issuer,
-        leeway=LEEWAY_SECONDS,
-        options={"require": [*_REQUIRED, settings.tenant_claim]},
-    )
-
-
-def _bearer(claims: dict[str, Any], settings: WebSettings) -> Bearer:
-    return Bearer(
-        tenant_id=check_id("tenant", claims[settings.tenant_claim]),
-        user_id=check_id("sub", claims["sub"]),
-        role=_role(claims.get(settings.role_claim)),
-        name=_text(claims.get(settings.name_claim)),
-        email=_text(claims.get(settings.email_claim)),
-        until=float(claims["exp"]),
-    )
+    def _decode(self, token: str, key: Any) -> TokenClaims:
+        settings = self._settings
+        claims = jwt.decode(
+            token,
+            key,
+            algorithms=list(settings.algorithms),
+            audience=settings.jwt_audience,
+            issuer=settings.jwt_issuer,
+            leeway=LEEWAY_SECONDS,
+            options={"require": ["exp", "iss", "aud", "sub", settings.tenant_claim]},
+        )
+        return TokenClaims(
+            tenant_id=check_id("tenant", claims[settings.tenant_claim]),
+            user_id=check_id("sub", claims["sub"]),
+            role=_role(claims.get(settings.role_claim)),
+            name=_storable_or_none(claims.get(settings.name_claim)),
+            email=_storable_or_none(claims.get(settings.email_claim)),
+            expires_at=float(claims["exp"]),
+        )
 
 
 def _role(claim: object) -> Role | None:
-    """A role that we do not know gives the least rights."""
+    """A role that is unknown here gives the least rights."""
     if claim is None:
         return None
     return Role.ADMIN if claim == Role.ADMIN else Role.MEMBER
 
 
-def _text(claim: object) -> str | None:
-    """A name or an address if it can be stored; nobody is kept out for a strange one."""
+def _storable_or_none(claim: object) -> str | None:
+    """A name or an email address that cannot be stored is dropped; it is no reason to refuse the user."""
     try:
         return check_text("claim", claim, longest=MAX_NAME_LENGTH) if isinstance(claim, str) else None
     except InvalidInput:

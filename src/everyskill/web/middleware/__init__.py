@@ -1,1 +1,1 @@
-"""What surrounds every request: admission, HEAD, logs and metrics."""
+"""ASGI middleware around every request: admission, HEAD, logs and metrics."""

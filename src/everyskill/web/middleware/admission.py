@@ -1,57 +1,67 @@
-"""Turns requests away at the door: with too long a head, or while too many others are under way."""
+"""Refuses requests before they are routed: heads that are too large, and requests beyond the concurrency limit."""
 
 import asyncio
 from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 
-from litestar import Request
 from litestar.datastructures import Headers
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from everyskill.web.problems import answer_problem
-from everyskill.web.refusals import BodyTooSlow, ClientGone, HeadersTooLarge, HostUnreadable, Refusal, TooBusy
+from everyskill.web.problems import handle_exception
+from everyskill.web.refusals import BodyTooSlow, ClientGone, HeadersTooLarge, HostUnreadable, RequestRefused, TooBusy
+from everyskill.web.requests import AnyRequest
 
 # Address, headers and cookies together.
-MOST_HEAD_BYTES = 16 * 1024
+MAX_HEAD_BYTES = 16 * 1024
 
-# Whoever sends more slowly would only hold a place among the requests under way.
-BODY_SECONDS = 20.0
-
-# Probes must get through, or a busy process is taken for a dead one.
-_ALWAYS = ("/health/", "/metrics")
+# Probes must get through, or the orchestrator restarts a process that is only busy.
+_ALWAYS_ADMITTED = ("/health/", "/metrics")
 
 
-def with_admission(app: ASGIApp, *, limit: int) -> ASGIApp:
-    """The app, with at most `limit` requests under way."""
-    under_way = 0
+def with_admission(app: ASGIApp, *, busy_limit: int, body_timeout: float) -> ASGIApp:
+    """The app, with at most `busy_limit` requests in progress, whose bodies must arrive in `body_timeout` seconds."""
+    in_progress = 0
 
-    async def admitting(scope: Scope, receive: Receive, send: Send) -> None:
-        nonlocal under_way
+    async def admit(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal in_progress
         if scope["type"] != ScopeType.HTTP:
             await app(scope, receive, send)
             return
-        if refusal := _refusal(scope, is_full=under_way >= limit):
-            await _refuse(refusal, scope, receive, send)
+        if refusal := _find_refusal(scope, is_busy=in_progress >= busy_limit):
+            request: AnyRequest = AnyRequest(scope, receive, send)
+            response = handle_exception(request, refusal).to_asgi_response(None, request)
+            await response(scope, receive, send)
             return
-        under_way += 1
+        in_progress += 1
         try:
-            await app(scope, _in_time(receive), send)
+            await app(scope, _limit_body_time(receive, body_timeout), send)
         finally:
-            under_way -= 1
+            in_progress -= 1
 
-    return admitting
+    return admit
 
 
-def _in_time(receive: Receive) -> Receive:
-    """Raises BodyTooSlow where a body is not there in time, and ClientGone where it never comes."""
-    deadline = monotonic() + BODY_SECONDS
-    complete = False
+def _find_refusal(scope: Scope, *, is_busy: bool) -> RequestRefused | None:
+    headers = sum(len(name) + len(value) for name, value in scope["headers"])
+    if headers + len(scope["raw_path"]) + len(scope["query_string"]) > MAX_HEAD_BYTES:
+        return HeadersTooLarge()
+    try:
+        urlsplit(f"//{Headers.from_scope(scope).get('host', '')}").port  # noqa: B018 - reading it parses the host
+    except ValueError:
+        return HostUnreadable()
+    return TooBusy() if is_busy and not scope["path"].startswith(_ALWAYS_ADMITTED) else None
 
-    async def receiving() -> Any:
-        nonlocal complete
-        if complete:
+
+def _limit_body_time(receive: Receive, seconds: float) -> Receive:
+    """Raises BodyTooSlow where the body takes longer, and ClientGone where the client disconnects before its end."""
+    deadline = monotonic() + seconds
+    is_complete = False
+
+    async def receive_in_time() -> Any:
+        nonlocal is_complete
+        if is_complete:
             return await receive()
         try:
             async with asyncio.timeout(deadline - monotonic()):
@@ -60,29 +70,7 @@ def _in_time(receive: Receive) -> Receive:
             raise BodyTooSlow from error
         if message["type"] == "http.disconnect":
             raise ClientGone
-        complete = not message.get("more_body", False)
+        is_complete = not message.get("more_body", False)
         return message
 
-    return receiving
-
-
-def _refusal(scope: Scope, *, is_full: bool) -> Refusal | None:
-    headers = sum(len(name) + len(value) for name, value in scope["headers"])
-    if headers + len(scope["raw_path"]) + len(scope["query_string"]) > MOST_HEAD_BYTES:
-        return HeadersTooLarge()
-    if not _is_host(Headers.from_scope(scope).get("host", "")):
-        return HostUnreadable()
-    return TooBusy() if is_full and not scope["path"].startswith(_ALWAYS) else None
-
-
-def _is_host(host: str) -> bool:
-    try:
-        urlsplit(f"//{host}").port  # noqa: B018 - it is read when it is asked for
-    except ValueError:
-        return False
-    return True
-
-
-async def _refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
-    request: Request[Any, Any, Any] = Request(scope, receive, send)
-    await answer_problem(request, refusal).to_asgi_response(None, request)(scope, receive, send)
+    return receive_in_time

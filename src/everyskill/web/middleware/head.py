@@ -1,25 +1,22 @@
-"""Answers HEAD on every route as GET without its body."""
+"""Answers HEAD on every route as GET without a body."""
 
 from litestar.enums import HttpMethod, ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 
 def with_head(app: ASGIApp) -> ASGIApp:
-    """The app, which itself need not know HEAD."""
+    """The app, whose routes need to handle GET only."""
 
-    async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer_head(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_without_body(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message["body"] = b""
+            await send(message)
+
         if scope["type"] == ScopeType.HTTP and scope["method"] == HttpMethod.HEAD:
             scope["method"] = HttpMethod.GET.value
-            send = _without_body(send)
-        await app(scope, receive, send)
+            await app(scope, receive, send_without_body)
+        else:
+            await app(scope, receive, send)
 
-    return answering
-
-
-def _without_body(send: Send) -> Send:
-    async def sending(message: Message) -> None:
-        if message["type"] == "http.response.body":
-            message["body"] = b""
-        await send(message)
-
-    return sending
+    return answer_head

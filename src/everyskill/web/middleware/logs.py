@@ -1,9 +1,9 @@
-"""Writes one JSON line a request, each with an id that the client may choose and always gets back."""
+"""Writes one JSON log line a request, and gives each request an id, which the client may choose."""
 
 import logging
 import re
 import sys
-from collections.abc import Callable
+from http import HTTPStatus
 from secrets import token_hex
 from time import perf_counter
 from typing import Any
@@ -15,14 +15,15 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 REQUEST_ID = "X-Request-ID"
-_GOOD_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_QUIET = frozenset({"/health/live", "/health/ready", "/metrics"})
+_VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# Logged only where they fail.
+_PROBES = frozenset({"/health/live", "/health/ready", "/metrics"})
 
 _log = structlog.get_logger("everyskill.web")
 
 
 def configure_logs(level: int = logging.INFO) -> None:
-    """Sends everything from this level up, the server's own words included, to stderr as JSON."""
+    """Writes everything from this level up to stderr as JSON, including what uvicorn and other libraries log."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -42,54 +43,44 @@ def configure_logs(level: int = logging.INFO) -> None:
 
 
 def with_request_log(app: ASGIApp) -> ASGIApp:
-    """The app, with an id and a line for each of its requests."""
-    # Made ready once: the logger of the module is made anew by each call, as it may come before the settings.
+    """The app, with an X-Request-ID header on every response and a log line for every request."""
+    # Bound once, after `configure_logs`: an unbound structlog logger is assembled again on each call.
     log = _log.bind()
 
-    async def logged(scope: Scope, receive: Receive, send: Send) -> None:
+    async def log_request(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
             await app(scope, receive, send)
             return
-        request_id, method = _request_id(scope), scope["method"]
-        status = [500]
+        given_id = Headers.from_scope(scope).get(REQUEST_ID, "")
+        request_id = given_id if _VALID_ID.fullmatch(given_id) else token_hex(16)
+        # Before the app runs: it answers HEAD as GET.
+        method = scope["method"]
+        status = int(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableScopeHeaders.from_message(message)[REQUEST_ID] = request_id
+            await send(message)
+
         started = perf_counter()
         bound = structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
-            await app(scope, receive, _noting(send, request_id, status))
+            await app(scope, receive, send_with_id)
         finally:
-            _write(log, scope, method, status[0], perf_counter() - started)
+            if scope["path"] not in _PROBES or status >= HTTPStatus.BAD_REQUEST:
+                log.info(
+                    "request",
+                    method=method,
+                    path=scope["path"],
+                    status=status,
+                    milliseconds=round((perf_counter() - started) * 1000, 1),
+                    tenant_id=getattr(scope.get("user"), "tenant_id", None),
+                )
             structlog.contextvars.reset_contextvars(**bound)
 
-    return logged
-
-
-def _noting(send: Send, request_id: str, status: list[int]) -> Callable[[Message], Any]:
-    async def noting(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            status[0] = message["status"]
-            MutableScopeHeaders.from_message(message)[REQUEST_ID] = request_id
-        await send(message)
-
-    return noting
-
-
-def _request_id(scope: Scope) -> str:
-    given = Headers.from_scope(scope).get(REQUEST_ID, "")
-    return given if _GOOD_ID.fullmatch(given) else token_hex(16)
-
-
-def _write(log: Any, scope: Any, method: str, status: int, seconds: float) -> None:
-    if scope["path"] in _QUIET and status < 400:  # noqa: PLR2004 - an answer without fault
-        return
-    identity = scope.get("user")
-    log.info(
-        "request",
-        method=method,
-        path=scope["path"],
-        status=status,
-        milliseconds=round(seconds * 1000, 1),
-        tenant_id=getattr(identity, "tenant_id", None),
-    )
+    return log_request
 
 
 def _to_json(event: Any, **_: Any) -> str:

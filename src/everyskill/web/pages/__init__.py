@@ -1,9 +1,9 @@
-"""The pages for people: rendered here, readable without a script, and nothing on them comes from elsewhere."""
+"""The pages for people: rendered on the server, readable without JavaScript, and free of content from other sites."""
 
 from litestar import Router
 
 from everyskill.web.pages import assets, errors, home, sign_in, skill, skills
-from everyskill.web.pages.readers import provide_reader
+from everyskill.web.pages.context import provide_page_context
 
 __all__ = ["render_error", "routers"]
 
@@ -13,7 +13,7 @@ routers = [
     Router(
         "/",
         route_handlers=[*home.handlers, *skills.handlers, *skill.handlers],
-        dependencies={"reader": provide_reader},
+        dependencies={"page_context": provide_page_context},
         include_in_schema=False,
     ),
     Router("/", route_handlers=[*sign_in.handlers, *assets.handlers], include_in_schema=False),

@@ -1,4 +1,4 @@
-"""Serves the style sheet, the script and the icon, under addresses that change with what they hold."""
+"""Serves the style sheet, the script and the icon, at URLs that change with their content."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -9,16 +9,18 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, QueryParameter
 from msgspec import Struct
 
+from everyskill.web.headers import NO_SNIFF
+
 _FOLDER = Path(__file__).parents[1] / "static"
 _TYPES = {"style.css": "text/css", "view.js": "text/javascript", "icon.svg": "image/svg+xml"}
-Tag = Annotated[str, QueryParameter(name="v")]
+_IMMUTABLE = "public, max-age=31536000, immutable"
 
-_FOR_GOOD = "public, max-age=31536000, immutable"
+ContentHash = Annotated[str, QueryParameter(name="v")]
 
 
 class _Asset(Struct, frozen=True):
     content: bytes
-    tag: str
+    content_hash: str
     media_type: str
 
 
@@ -30,22 +32,21 @@ def _read(name: str, media_type: str) -> _Asset:
 _ASSETS = {name: _read(name, media_type) for name, media_type in _TYPES.items()}
 
 
-def asset(name: str) -> str:
-    """The address of a file: another one whenever its content is another."""
-    return f"/static/{name}?v={_ASSETS[name].tag}"
+def asset_url(name: str) -> str:
+    """The URL of a file, with the hash of its content."""
+    return f"/static/{name}?v={_ASSETS[name].content_hash}"
 
 
 @get("/static/{name:str}")
-async def show_asset(name: FromPath[str], tag: Tag = "") -> Response[bytes]:
-    """One of our few files. It may be kept for good under its own address alone: a process of another release may
-    be asked for a file that it does not have.
+async def show_asset(name: FromPath[str], content_hash: ContentHash = "") -> Response[bytes]:
+    """A file. Cacheable for ever only with the hash of what is served: during a release, a process may be asked for
+    the file of another version.
     """
-    found = _ASSETS.get(name)
-    if found is None:
+    asset = _ASSETS.get(name)
+    if asset is None:
         raise NotFoundException
-    kept = _FOR_GOOD if tag == found.tag else "no-cache"
-    headers = {"Cache-Control": kept, "X-Content-Type-Options": "nosniff"}
-    return Response(found.content, media_type=found.media_type, headers=headers)
+    caching = _IMMUTABLE if content_hash == asset.content_hash else "no-cache"
+    return Response(asset.content, media_type=asset.media_type, headers={"Cache-Control": caching} | NO_SNIFF)
 
 
 handlers = [show_asset]

@@ -8,16 +8,16 @@ from litestar.response import Redirect
 from msgspec import Struct
 
 from everyskill.model import ChangeItem, WhatsNewItem
-from everyskill.web.auth.authentication import Asker, House
+from everyskill.web.auth.authentication import CurrentIdentity, CurrentTenant
 from everyskill.web.moments import read_moment
-from everyskill.web.pages.readers import Reading, require_form
+from everyskill.web.pages.context import PageContext, require_csrf_token
 from everyskill.web.pages.rendering import render
 
-_LENGTH = 20
+_PAGE_SIZE = 20
 
 
-class SeenForm(Struct, frozen=True):
-    """The moment of the list that was seen."""
+class MarkAllSeenForm(Struct, frozen=True):
+    """The `as_of` of the list that the page showed."""
 
     as_of: str
 
@@ -30,25 +30,34 @@ class Entry(Struct, frozen=True):
 
 
 @get("/")
-async def show_home(tenant: House, reader: Reading, cursor: FromQuery[str | None] = None) -> Response[str]:
+async def show_home(
+    tenant: CurrentTenant, page_context: PageContext, cursor: FromQuery[str | None] = None
+) -> Response[str]:
     """What's New. Records nothing."""
-    page = await tenant.get_whats_new_page(reader.user_id, _LENGTH, cursor)
-    changes = await tenant.get_changes_for_skills(reader.user_id, [item.skill_id for item in page.items])
-    entries = [Entry(item, _summary(changes.get(item.skill_id, []))) for item in page.items]
+    page = await tenant.get_whats_new_page(page_context.user_id, _PAGE_SIZE, cursor)
+    changes = await tenant.get_changes_for_skills(page_context.user_id, [item.skill_id for item in page.items])
+    entries = [Entry(item, _summarize(changes.get(item.skill_id, []))) for item in page.items]
     return render(
-        "home.html", reader=reader, entries=entries, cursor=cursor, as_of=page.as_of, next_cursor=page.next_cursor
+        "home.html",
+        page_context=page_context,
+        entries=entries,
+        cursor=cursor,
+        as_of=page.as_of,
+        next_cursor=page.next_cursor,
     )
 
 
-@post("/whats-new/seen", guards=[require_form])
-async def mark_all_seen(tenant: House, identity: Asker, data: URLEncodedBody[SeenForm]) -> Response[Any]:
-    """Take the badge from all that stood on the list, and from nothing that came later."""
+@post("/whats-new/seen", guards=[require_csrf_token])
+async def mark_all_seen(
+    tenant: CurrentTenant, identity: CurrentIdentity, data: URLEncodedBody[MarkAllSeenForm]
+) -> Response[Any]:
+    """Clears the badges of the list that the page showed, and of nothing that changed later."""
     await tenant.mark_all_seen(identity.user_id, read_moment("as_of", data.as_of))
     return Redirect("/", status_code=303)
 
 
-def _summary(changes: list[ChangeItem]) -> str:
-    # "v2 → v4" says it shorter than its label does.
+def _summarize(changes: list[ChangeItem]) -> str:
+    # The detail of a version bump, "v2 → v4", is shorter than its label and says more.
     words = (item.detail if item.type == "version_bump" and item.detail else item.label for item in changes)
     return " · ".join(words)
 

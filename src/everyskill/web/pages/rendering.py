@@ -1,4 +1,4 @@
-"""Renders the templates, and gives every page the headers that keep foreign content out and the page private."""
+"""Renders the templates, and sends every page with headers that forbid foreign content and shared caching."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -6,12 +6,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import MediaType, Response
 
-from everyskill.web.api.answers import PRIVATE
-from everyskill.web.pages.assets import asset
-from everyskill.web.pages.readers import Reader
+from everyskill.model import inputs
+from everyskill.web.headers import NO_SNIFF, PRIVATE
+from everyskill.web.pages.assets import asset_url
+from everyskill.web.pages.context import BaseContext
 from everyskill.wording import ago, count
 
-_SOURCES = {
+_POLICY = {
     "default-src": "'none'",
     "style-src": "'self'",
     "script-src": "'self'",
@@ -21,25 +22,26 @@ _SOURCES = {
     "base-uri": "'none'",
     "frame-ancestors": "'none'",
 }
-HEADERS = {
-    "Content-Security-Policy": "; ".join(f"{what} {whence}" for what, whence in _SOURCES.items()),
-    "Cache-Control": PRIVATE,
+_HEADERS = {
+    "Content-Security-Policy": "; ".join(f"{directive} {source}" for directive, source in _POLICY.items()),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "same-origin",
-    "Vary": "Authorization, Cookie",
-    "X-Content-Type-Options": "nosniff",
+    **PRIVATE,
+    **NO_SNIFF,
 }
 _KIB = 1024
 
 
-def render(template: str, *, reader: Reader | None, status_code: int = 200, **facts: Any) -> Response[str]:
-    """A page. Whatever stands in `facts` is text to the template, never markup."""
-    text = _TEMPLATES.get_template(template).render(reader=reader, **facts)
-    return Response(text, status_code=status_code, media_type=MediaType.HTML, headers=dict(HEADERS))
+def render(
+    template: str, *, page_context: BaseContext | None, status_code: int = 200, **variables: Any
+) -> Response[str]:
+    """A page; `page_context` is None where nobody is signed in. The template escapes every variable but Markup."""
+    text = _TEMPLATES.get_template(template).render(page_context=page_context, **variables)
+    return Response(text, status_code=status_code, media_type=MediaType.HTML, headers=dict(_HEADERS))
 
 
 def iso(moment: datetime) -> str:
-    """A moment for programs, in UTC to the microsecond."""
+    """A moment in UTC as RFC 3339, to the microsecond."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
@@ -55,17 +57,12 @@ def _size(number: int) -> str:
     return count(number, "byte") if number < _KIB else f"{number / _KIB:,.1f} KiB"
 
 
-def _make_templates() -> Environment:
-    made = Environment(
-        loader=PackageLoader("everyskill.web"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters.update(ago=ago, exact=_exact, iso=iso, times=_times, size=_size)
-    made.globals.update(asset=asset, here=None)
-    return made
-
-
-_TEMPLATES = _make_templates()
+_TEMPLATES = Environment(
+    loader=PackageLoader("everyskill.web"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_TEMPLATES.filters.update(ago=ago, exact=_exact, iso=iso, times=_times, size=_size)
+_TEMPLATES.globals.update(asset_url=asset_url, limits=inputs, active_page=None)

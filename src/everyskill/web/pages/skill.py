@@ -1,4 +1,4 @@
-"""A skill's page: what changed, what it says, how it became so, and what people think of it."""
+"""A skill's page: what changed for the user, its text, its versions and its feedback; and the diff of two versions."""
 
 import asyncio
 from datetime import datetime
@@ -12,36 +12,40 @@ from msgspec import Struct
 
 from everyskill.errors import InvalidVersion
 from everyskill.handles import Tenant
-from everyskill.model.inputs import check_version
+from everyskill.model.inputs import MAX_VERSION, check_version
 from everyskill.model.views import AnyView, ViewBeforeVisit
-from everyskill.web.auth.authentication import Asker, House
+from everyskill.web.auth.authentication import CurrentIdentity, CurrentTenant
 from everyskill.web.moments import read_moment
+from everyskill.web.pages.context import PageContext, require_csrf_token
 from everyskill.web.pages.markdown import to_html
-from everyskill.web.pages.readers import Reading, require_form
 from everyskill.web.pages.rendering import iso, render
 
-From = Annotated[int, QueryParameter(name="from")]
-_MOST_DIGITS = 10
+# int() takes quadratic time, and Python refuses thousands of digits with an error of its own.
+_MAX_DIGITS = len(str(MAX_VERSION))
 
-To = Annotated[int, QueryParameter(name="to")]
+OldVersion = Annotated[int, QueryParameter(name="from")]
+NewVersion = Annotated[int, QueryParameter(name="to")]
 
 
-class LookForm(Struct, frozen=True, kw_only=True):
-    """The look that the page told its changes against, and the page's moment, so that the next page can do so too."""
+class VisitForm(Struct, frozen=True, kw_only=True):
+    """The view that the page compared with, and the moment it was rendered.
+
+    The response to a form leads back to the page with both in its URL, so that it shows the same changes again.
+    """
 
     since: str = ""
     since_version: str = ""
     viewed_at: str = ""
 
 
-class SeenForm(LookForm, frozen=True, kw_only=True):
-    """What the page showed."""
+class MarkSeenForm(VisitForm, frozen=True, kw_only=True):
+    """The version that the page showed."""
 
     version: int | None = None
 
 
-class FeedbackForm(LookForm, frozen=True, kw_only=True):
-    """What somebody says about the skill."""
+class FeedbackForm(VisitForm, frozen=True, kw_only=True):
+    """Feedback on the skill."""
 
     comment: str
     sentiment: str = ""
@@ -49,82 +53,90 @@ class FeedbackForm(LookForm, frozen=True, kw_only=True):
 
 @get("/skills/{slug:str}")
 async def show_skill(
-    tenant: House,
-    reader: Reading,
+    tenant: CurrentTenant,
+    page_context: PageContext,
     slug: FromPath[str],
     *,
     since: FromQuery[str] = "",
     since_version: FromQuery[str] = "",
     visited: FromQuery[str] = "",
 ) -> Response[str]:
-    """The skill, with what changed since the reader's last look or since the one before this visit. Records nothing."""
-    look = _look_before(since, since_version, visited)
-    reading = await tenant.get_skill_page(reader.user_id, slug, since=look)
-    content = "" if reading.published is None else reading.published.content
-    text = await asyncio.to_thread(to_html, content)
-    told_against = "" if reading.since is None else _query(reading.since, reading.as_of)
-    return render("skill.html", reader=reader, reading=reading, text=text, look=told_against)
+    """The skill, with what changed since the user's last view. Records nothing.
+
+    Where the URL names the view before a visit, and that visit is the user's last view, changes are since the former.
+    """
+    before_visit = _read_view(since, since_version, visited)
+    skill_page = await tenant.get_skill_page(page_context.user_id, slug, since=before_visit)
+    content = "" if skill_page.published is None else skill_page.published.content
+    # In a thread, because it may take a tenth of a second.
+    content_html = await asyncio.to_thread(to_html, content)
+    visit_query = "" if skill_page.since is None else _visit_query(skill_page.since, skill_page.as_of)
+    return render(
+        "skill.html",
+        page_context=page_context,
+        skill_page=skill_page,
+        content_html=content_html,
+        visit_query=visit_query,
+    )
 
 
-@post("/skills/{slug:str}/seen", guards=[require_form])
+@post("/skills/{slug:str}/seen", guards=[require_csrf_token])
 async def mark_seen(
-    tenant: House,
-    identity: Asker,
-    slug: FromPath[str],
-    data: URLEncodedBody[SeenForm],
+    tenant: CurrentTenant, identity: CurrentIdentity, slug: FromPath[str], data: URLEncodedBody[MarkSeenForm]
 ) -> Response[Any]:
-    """Record the view by hand, where no script does."""
-    viewed_at, back = read_moment("viewed_at", data.viewed_at), _back(slug, data)
-    await tenant.record_skill_view(identity.user_id, await _id_of(tenant, slug), data.version, viewed_at)
-    return back
+    """Records the view where no script does."""
+    viewed_at, redirect = read_moment("viewed_at", data.viewed_at), _redirect_to_skill(slug, data)
+    await tenant.record_skill_view(identity.user_id, await _find_id(tenant, slug), data.version, viewed_at)
+    return redirect
 
 
-@post("/skills/{slug:str}/feedback", guards=[require_form])
+@post("/skills/{slug:str}/feedback", guards=[require_csrf_token])
 async def add_feedback(
-    tenant: House,
-    identity: Asker,
-    slug: FromPath[str],
-    data: URLEncodedBody[FeedbackForm],
+    tenant: CurrentTenant, identity: CurrentIdentity, slug: FromPath[str], data: URLEncodedBody[FeedbackForm]
 ) -> Response[Any]:
-    """Say something about the skill."""
-    skill_id, back = await _id_of(tenant, slug), _back(slug, data)
+    """Adds feedback on the skill."""
+    skill_id, redirect = await _find_id(tenant, slug), _redirect_to_skill(slug, data)
     await tenant.add_feedback(
         skill_id, user_id=identity.user_id, comment=data.comment, sentiment=data.sentiment or None
     )
-    return back
+    return redirect
 
 
 @get("/skills/{slug:str}/diff")
-async def show_diff(tenant: House, reader: Reading, slug: FromPath[str], old: From, new: To) -> Response[str]:
+async def show_diff(
+    tenant: CurrentTenant, page_context: PageContext, slug: FromPath[str], old: OldVersion, new: NewVersion
+) -> Response[str]:
     """How one version differs from another. Records nothing."""
     files = await tenant.compare_versions(slug, old, new)
     skill = (await tenant.get_skill(slug)).skill
-    return render("diff.html", reader=reader, skill=skill, old=old, new=new, files=files)
+    return render("diff.html", page_context=page_context, skill=skill, old=old, new=new, files=files)
 
 
-async def _id_of(tenant: Tenant, slug: str) -> str:
+async def _find_id(tenant: Tenant, slug: str) -> str:
     return (await tenant.get_skill(slug)).skill.id
 
 
-def _back(slug: str, form: LookForm) -> Redirect:
-    look = _look_before(form.since, form.since_version, form.viewed_at)
-    query = "" if look is None else f"?{_query(look, look.visited_at)}"
+def _redirect_to_skill(slug: str, form: VisitForm) -> Redirect:
+    """Back to the page, with the same changes. Raises InvalidTimestamp or InvalidVersion."""
+    before_visit = _read_view(form.since, form.since_version, form.viewed_at)
+    query = "" if before_visit is None else f"?{_visit_query(before_visit, before_visit.visited_at)}"
     return Redirect(f"/skills/{quote(slug, safe='')}{query}", status_code=303)
 
 
-def _look_before(since: str, version: str, visited: str) -> ViewBeforeVisit | None:
-    """The look that an address or a form names. Raises InvalidTimestamp or InvalidVersion."""
+def _read_view(since: str, version: str, visited: str) -> ViewBeforeVisit | None:
+    """The view before a visit, as a URL or a form names it. Raises InvalidTimestamp or InvalidVersion."""
     if not since or not visited:
         return None
-    if len(version) > _MOST_DIGITS or not version.isascii() or not (version.isdecimal() or not version):
+    if len(version) > _MAX_DIGITS or not version.isascii() or not (version.isdecimal() or not version):
         raise InvalidVersion(version)
     number = check_version(int(version)) if version else None
     return ViewBeforeVisit(read_moment("since", since), number, read_moment("visited", visited))
 
 
-def _query(look: AnyView, visited_at: datetime) -> str:
-    version = {} if look.last_viewed_version is None else {"since_version": look.last_viewed_version}
-    return urlencode({"since": iso(look.last_viewed_at), **version, "visited": iso(visited_at)})
+def _visit_query(view: AnyView, visited_at: datetime) -> str:
+    """What `_read_view` reads, as the query of a URL."""
+    version = {} if view.last_viewed_version is None else {"since_version": view.last_viewed_version}
+    return urlencode({"since": iso(view.last_viewed_at), **version, "visited": iso(visited_at)})
 
 
 handlers = [show_skill, mark_seen, add_feedback, show_diff]

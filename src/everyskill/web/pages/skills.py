@@ -6,15 +6,15 @@ from litestar import Response, get
 from litestar.params import FromQuery
 
 from everyskill.model.inputs import MAX_LIMIT
-from everyskill.web.auth.authentication import House
-from everyskill.web.pages.readers import Reading
+from everyskill.web.auth.authentication import CurrentTenant
+from everyskill.web.pages.context import PageContext
 from everyskill.web.pages.rendering import render
 
 
 @get("/skills")
 async def list_skills(
-    tenant: House,
-    reader: Reading,
+    tenant: CurrentTenant,
+    page_context: PageContext,
     *,
     text: FromQuery[str | None] = None,
     category: FromQuery[str | None] = None,
@@ -22,12 +22,12 @@ async def list_skills(
 ) -> Response[str]:
     """A page of the catalog, its badges by one query. Records nothing."""
     page = await tenant.list_skills(
-        reader.user_id, text=text or None, category=category or None, limit=MAX_LIMIT, cursor=cursor
+        page_context.user_id, text=text or None, category=category or None, limit=MAX_LIMIT, cursor=cursor
     )
     query = {"text": text, "category": category, "cursor": page.next_cursor}
     return render(
         "skills.html",
-        reader=reader,
+        page_context=page_context,
         items=page.items,
         categories=await tenant.list_categories(),
         text=text,

@@ -27,13 +27,13 @@ async function record() {
 }
 
 async function showCount() {
-  const bell = document.querySelector("[data-count]");
-  const most = bell && Number(bell.dataset.count);
-  const answer = bell && (await fetch(`/v1/whats-new/count?at_most=${most + 1}`));
+  const label = document.querySelector("[data-max-count]");
+  const maxCount = label && Number(label.dataset.maxCount);
+  const answer = label && (await fetch(`/v1/whats-new/count?at_most=${maxCount + 1}`));
   if (answer && answer.ok) {
     const { count } = await answer.json();
-    bell.firstChild.data = count > most ? `${most}+` : count;
-    bell.hidden = count === 0;
+    label.firstChild.data = count > maxCount ? `${maxCount}+` : count;
+    label.hidden = count === 0;
   }
 }
 

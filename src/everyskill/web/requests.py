@@ -1,0 +1,19 @@
+"""The types of a request, and whether it was addressed to this machine itself."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from litestar import Request
+from litestar.connection import ASGIConnection
+
+from everyskill.web.settings import is_loopback
+
+AnyRequest = Request[Any, Any, Any]
+AnyConnection = ASGIConnection[Any, Any, Any, Any]
+
+
+def is_addressed_to_loopback(headers: Mapping[str, str]) -> bool:
+    """Whether the Host header names localhost or a loopback address, with or without a port."""
+    host = headers.get("Host", "")
+    name, _, port = host.rpartition(":")
+    return is_loopback(name if port.isdigit() else host)
