@@ -17,13 +17,13 @@ import typer
 from typer.core import TyperGroup
 
 from everyskill.cli.app import app
-from everyskill.handles import Tenant
 from everyskill.database.revisions import REVISIONS
+from everyskill.handles import Tenant
 from tests.support.databases import Clone, cloned
 from tests.support.skill_folders import BROKEN, write_skill
 from tests.support.skills import is_badged, publish
 
-HEAVY = {"alembic", "asyncio", "asyncpg", "msgspec", "pydantic", "rich", "sqlalchemy", "yaml"}
+HEAVY = {"alembic", "asyncio", "asyncpg", "litestar", "pydantic", "rich", "sqlalchemy", "yaml"}
 HELP_OF_ALL = """
 import sys
 from everyskill.cli import main
@@ -35,6 +35,19 @@ for words in sys.argv[1:]:
         assert end.code == 0, words
 print(*sys.modules, file=sys.stderr)
 """
+RUN_WITHOUT = """
+import sys
+from everyskill.cli import main
+missing, *arguments = sys.argv[1:]
+class MissingFinder:
+    def find_spec(name, path, target=None):
+        if name == missing:
+            raise ModuleNotFoundError(name=name)
+sys.meta_path.insert(0, MissingFinder)
+sys.argv = ["everyskill", *arguments]
+main()
+"""
+UNREACHABLE_URL = "postgresql://nobody@127.0.0.1:1/none"
 
 
 @dataclass(frozen=True)
@@ -70,7 +83,12 @@ class Shell:
         )
 
     async def run(self, *arguments: str) -> Ran:
-        process = await self.start("-m", "everyskill", *arguments)
+        return await self._finish(await self.start("-m", "everyskill", *arguments))
+
+    async def run_without(self, module: str, *arguments: str) -> Ran:
+        return await self._finish(await self.start("-c", RUN_WITHOUT, module, *arguments))
+
+    async def _finish(self, process: asyncio.subprocess.Process) -> Ran:
         out, err = await process.communicate()
         assert "Traceback" not in err.decode()
         return Ran(process.returncode or 0, out.decode(), err.decode())
@@ -82,16 +100,16 @@ class Shell:
 
 
 @pytest.fixture
-def outside() -> Shell:
+def bare_shell() -> Shell:
     """A shell that knows of no database."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("EVERYSKILL_", "COLUMNS"))}
     return Shell(kept | {"PYTHONPATH": os.pathsep.join(sys.path)})
 
 
 @pytest.fixture
-def shell(newest_server: None, clone: Clone, outside: Shell) -> Shell:
+def shell(newest_server: None, clone: Clone, bare_shell: Shell) -> Shell:
     """A shell at a migrated database, as ann of acme."""
-    return outside.with_variables(
+    return bare_shell.with_variables(
         EVERYSKILL_DATABASE_URL=clone.service_url,
         EVERYSKILL_OWNER_URL=clone.owner_url,
         EVERYSKILL_TENANT="acme",
@@ -115,11 +133,11 @@ def row_of(slug: str, out: str) -> str:
 
 
 async def test_up_tells_what_was_edited_since_the_last_up_until_it_is_viewed(
-    outside: Shell, embedded_url: str, skills_folder: Path
+    bare_shell: Shell, embedded_url: str, skills_folder: Path
 ) -> None:
     write_skill(skills_folder, "writing/notes")
     write_skill(skills_folder, "writing/mail")
-    here = outside.with_variables(EVERYSKILL_DATABASE_URL=embedded_url)
+    here = bare_shell.with_variables(EVERYSKILL_DATABASE_URL=embedded_url)
     up = ("up", str(skills_folder), "--no-serve")
 
     first = await here.succeed(*up)
@@ -141,9 +159,9 @@ async def test_up_tells_what_was_edited_since_the_last_up_until_it_is_viewed(
     assert "Updated" not in last.out
 
 
-async def test_up_leaves_no_server_behind(outside: Shell, embedded_url: str, skills_folder: Path) -> None:
+async def test_up_leaves_no_server_behind(bare_shell: Shell, embedded_url: str, skills_folder: Path) -> None:
     write_skill(skills_folder, "notes")
-    await outside.succeed("up", str(skills_folder), "--no-serve", "--database-url", embedded_url)
+    await bare_shell.succeed("up", str(skills_folder), "--no-serve", "--database-url", embedded_url)
     data = Path(embedded_url.removeprefix("embedded://"))
     assert (data / "PG_VERSION").exists()
     assert not (data / "postmaster.pid").exists()
@@ -163,7 +181,7 @@ async def test_up_adds_the_tenant_and_the_user_it_is_for(shell: Shell, skills_fo
     assert [skill["slug"] for skill in listed.document] == ["notes"]
 
 
-async def test_up_takes_no_badge_from_a_skill_looked_at_before(shell: Shell, acme: Tenant, skills_folder: Path) -> None:
+async def test_up_takes_no_badge_from_a_skill_viewed_before(shell: Shell, acme: Tenant, skills_folder: Path) -> None:
     skill = await publish(acme, "notes")
     await acme.visit_skill("ann", skill.skill_id)
     write_skill(skills_folder, "notes")
@@ -174,7 +192,7 @@ async def test_up_takes_no_badge_from_a_skill_looked_at_before(shell: Shell, acm
     assert await is_badged(acme, "ann", skill.skill_id)
 
 
-# Looking
+# Views
 
 
 async def test_view_prints_what_changed_and_then_records(shell: Shell, acme: Tenant) -> None:
@@ -241,7 +259,7 @@ async def test_mark_seen_takes_all_badges(shell: Shell, acme: Tenant) -> None:
     assert not await is_badged(acme, "ann", skill.skill_id)
 
 
-# The catalog's own acts
+# The catalog, its users and its tenants
 
 
 async def test_an_import_with_a_broken_skill_says_where_and_exits_with_1(
@@ -315,20 +333,20 @@ async def test_an_error_is_a_sentence_for_people(shell: Shell, acme: Tenant) -> 
 @pytest.mark.parametrize(
     "arguments", [("view",), ("up", "--nonsense"), ("mark-seen", "--as-of", "2026-01-31T12:00:00")]
 )
-async def test_wrong_usage_exits_with_2(outside: Shell, arguments: tuple[str, ...]) -> None:
-    ran = await outside.run(*arguments)
+async def test_wrong_usage_exits_with_2(bare_shell: Shell, arguments: tuple[str, ...]) -> None:
+    ran = await bare_shell.run(*arguments)
     assert (ran.code, ran.out) == (2, "")
     assert "Usage: everyskill" in ran.err
 
 
-async def test_a_database_out_of_reach_exits_with_3(outside: Shell) -> None:
-    ran = await outside.run("skills", "list", "--database-url", "postgresql://nobody@127.0.0.1:1/none", "--json")
+async def test_a_database_out_of_reach_exits_with_3(bare_shell: Shell) -> None:
+    ran = await bare_shell.run("skills", "list", "--database-url", UNREACHABLE_URL, "--json")
     assert (ran.code, ran.out) == (3, "")
     assert json.loads(ran.err)["error"]["code"] == "database_unreachable"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-async def test_a_signal_ends_it_quietly_with_its_own_code(outside: Shell, number: signal.Signals) -> None:
+async def test_a_signal_ends_it_quietly_with_its_own_code(bare_shell: Shell, number: signal.Signals) -> None:
     called = asyncio.Event()
 
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -339,7 +357,7 @@ async def test_a_signal_ends_it_quietly_with_its_own_code(outside: Shell, number
     async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as silent:
         port = silent.sockets[0].getsockname()[1]
         url = f"postgresql://nobody@127.0.0.1:{port}/none?sslmode=disable"
-        process = await outside.start("-m", "everyskill", "skills", "list", "--database-url", url)
+        process = await bare_shell.start("-m", "everyskill", "skills", "list", "--database-url", url)
         await called.wait()
         ended = asyncio.create_task(process.communicate())
         while not ended.done():
@@ -350,10 +368,46 @@ async def test_a_signal_ends_it_quietly_with_its_own_code(outside: Shell, number
     assert process.returncode == 128 + number
 
 
+# Extras
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "extra"),
+    [
+        ("typer", ("--help",), "cli"),
+        ("yaml", ("up", "--no-serve", "--database-url", UNREACHABLE_URL), "cli"),
+        ("litestar", ("serve", "--demo", "--database-url", UNREACHABLE_URL), "server"),
+        ("litestar", ("up", "--database-url", UNREACHABLE_URL), "server"),
+        ("fasteners", ("skills", "list", "--database-url", "embedded:///nowhere"), "embedded"),
+    ],
+)
+async def test_a_missing_library_is_named_with_the_extra_that_installs_it(
+    bare_shell: Shell, module: str, arguments: tuple[str, ...], extra: str
+) -> None:
+    ran = await bare_shell.run_without(module, *arguments)
+    sentence = f"Error: {module} is not installed. It comes with: pip install 'everyskill[{extra}]'\n"
+    assert ran == Ran(1, "", sentence)
+
+
+async def test_a_missing_library_is_an_error_with_a_code_for_programs(bare_shell: Shell) -> None:
+    ran = await bare_shell.run_without("yaml", "up", "--json", "--database-url", UNREACHABLE_URL)
+    error = json.loads(ran.err)["error"]
+    assert (ran.code, ran.out) == (1, "")
+    assert (error["code"], error["extra"], error["module"]) == ("missing_extra", "cli", "yaml")
+
+
+async def test_up_needs_no_library_of_the_server_where_nothing_is_served(
+    shell: Shell, acme: Tenant, skills_folder: Path
+) -> None:
+    write_skill(skills_folder, "notes")
+    ran = await shell.run_without("litestar", "up", str(skills_folder), "--no-serve")
+    assert ran.code == 0, ran.err
+
+
 # The terminal
 
 
-async def test_catalog_text_cannot_steer_the_terminal(shell: Shell, acme: Tenant) -> None:
+async def test_no_control_character_of_the_catalog_reaches_the_terminal(shell: Shell, acme: Tenant) -> None:
     await publish(acme, "evil", name="\x1b]0;owned\x07\x9b31m", description="[red]not markup[/red]\r\x1b[2J")
     ran = await shell.succeed("view", "evil")
     assert not {"\x1b", "\x07", "\x9b", "\r"} & set(ran.out)
@@ -400,9 +454,9 @@ async def test_a_closed_pipe_is_quiet(shell: Shell, acme: Tenant, arguments: tup
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the full disk is Linux's /dev/full")
-async def test_a_full_disk_is_an_error_in_one_line(outside: Shell) -> None:
+async def test_a_full_disk_is_an_error_in_one_line(bare_shell: Shell) -> None:
     full = os.open("/dev/full", os.O_WRONLY)
-    process = await outside.start("-m", "everyskill", "db", "sql", stdout=full)
+    process = await bare_shell.start("-m", "everyskill", "db", "sql", stdout=full)
     os.close(full)
     _, err = await process.communicate()
     assert (process.returncode, err) == (1, b"Error: [Errno 28] No space left on device\n")
@@ -417,9 +471,9 @@ async def test_advice_names_the_program_as_it_was_called(shell: Shell, acme: Ten
     assert out.decode().endswith(f"{program} skills restore pdf\n")
 
 
-async def test_help_imports_nothing_that_takes_long(outside: Shell) -> None:
+async def test_help_imports_nothing_that_takes_long(bare_shell: Shell) -> None:
     root = cast("TyperGroup", typer.main.get_command(app))
-    process = await outside.start("-c", HELP_OF_ALL, *commands_of(root))
+    process = await bare_shell.start("-c", HELP_OF_ALL, *commands_of(root))
     out, err = await process.communicate()
     assert process.returncode == 0, err.decode()
     assert out.decode().count("Usage: everyskill") == len(list(commands_of(root)))
@@ -455,10 +509,10 @@ async def test_a_database_that_was_not_migrated_exits_with_3(shell: Shell, clone
     assert "everyskill db upgrade" in ran.err
 
 
-async def test_db_sql_prints_the_migrations(outside: Shell) -> None:
-    printed = (await outside.succeed("db", "sql")).out
+async def test_db_sql_prints_the_migrations(bare_shell: Shell) -> None:
+    printed = (await bare_shell.succeed("db", "sql")).out
     assert "CREATE TABLE user_skill_views" in printed
-    assert (await outside.succeed("db", "sql", "--json")).document == {"sql": printed}
+    assert (await bare_shell.succeed("db", "sql", "--json")).document == {"sql": printed}
 
 
 async def test_db_check_finds_a_fresh_database_in_order(shell: Shell) -> None:

@@ -28,6 +28,11 @@ async def test_new_changed_and_unchanged_folders_are_told_apart(acme: Tenant, sk
     assert second == ImportReport(added=["mail"], updated=["notes"], unchanged=["pdf"])
 
 
+async def test_the_root_may_be_a_str(acme: Tenant, skills_folder: Path) -> None:
+    write_skill(skills_folder, "writing/notes")
+    assert await import_skill_folders(acme, str(skills_folder)) == ImportReport(added=["notes"])
+
+
 async def test_a_changed_file_beside_skill_md_publishes_a_version(acme: Tenant, skills_folder: Path) -> None:
     write_skill(skills_folder, "pdf")
     await import_skill_folders(acme, skills_folder)

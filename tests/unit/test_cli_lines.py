@@ -1,18 +1,18 @@
-"""What people read: catalog text that cannot steer a terminal, columns, and times in words."""
+"""What people read: text without control characters, columns, and times in words."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from everyskill.cli.lines import clean, named, styled, table
+from everyskill.cli.lines import clean, join_names, styled, table
 from everyskill.wording import ago
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("steering", ["\x1b", "\x07", "\x9b", "\x7f", "\u202e", "\u2066"])
-def test_what_steers_a_terminal_is_replaced(steering: str) -> None:
-    assert clean(f"a{steering}b") == "a\N{REPLACEMENT CHARACTER}b"
+@pytest.mark.parametrize("control", ["\x1b", "\x07", "\x9b", "\x7f", "\u202e", "\u2066"])
+def test_a_control_character_is_replaced(control: str) -> None:
+    assert clean(f"a{control}b") == "a\N{REPLACEMENT CHARACTER}b"
 
 
 @pytest.mark.parametrize("break_", ["\n", "\r", "\t", "\u2028"])
@@ -52,4 +52,4 @@ def test_columns_are_as_wide_as_their_widest_cell_on_the_screen() -> None:
 
 
 def test_many_names_are_cut_to_ten() -> None:
-    assert named([str(number) for number in range(12)]) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more"
+    assert join_names([str(number) for number in range(12)]) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more"

@@ -3,16 +3,25 @@
 import os
 import shutil
 import socket
+import sys
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from everyskill.errors import SkillFolderError
+from everyskill.errors import InvalidArgument, MissingExtra, SkillFolderError
 from everyskill.model.inputs import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH
 from everyskill.model.skills import MAX_CONTENT_LENGTH, MAX_SLUG_LENGTH, SkillFolder
-from everyskill.skill_folders import find_skill_folders, read_skill_folder, read_skill_folders, slug_of_folder
+from everyskill.skill_folders import (
+    find_skill_folders,
+    import_skill_folders,
+    read_skill_folder,
+    read_skill_folders,
+    slug_of_folder,
+)
 from everyskill.skill_folders.front_matter import MAX_DEPTH, MAX_FRONT_MATTER_LENGTH
 from everyskill.skill_folders.walk import MAX_ENTRIES
 
@@ -213,12 +222,12 @@ def test_a_byte_order_mark_is_no_part_of_the_content(root: Path) -> None:
     assert read(make_skill(root / "skill", "\ufeff" + GOOD)).content == GOOD
 
 
-@pytest.mark.parametrize("litter", [".git/config", "__pycache__/a.txt", ".DS_Store", "lib/a.pyc"])
-def test_litter_of_machines_is_no_part_of_a_skill(root: Path, litter: str) -> None:
+@pytest.mark.parametrize("ignored", [".git/config", "__pycache__/a.txt", ".DS_Store", "lib/a.pyc"])
+def test_files_of_tools_are_no_part_of_a_skill(root: Path, ignored: str) -> None:
     folder = make_skill(root / "skill")
     before = read(folder)
-    (folder / litter).parent.mkdir(exist_ok=True)
-    (folder / litter).touch()
+    (folder / ignored).parent.mkdir(exist_ok=True)
+    (folder / ignored).touch()
     assert read(folder) == before
 
 
@@ -524,3 +533,26 @@ def test_a_slug_belongs_to_the_first_folder_even_when_that_is_broken(root: Path,
     [_, (folder, result)] = read_skill_folders(find_skill_folders(root), root=root)
     assert folder == second
     assert str(result) == f"{second}: slug skill is already taken by {first}"
+
+
+# Importing
+
+
+@pytest.mark.parametrize("root", [None, 7, b"skills", ["skills"]])
+async def test_a_root_that_is_no_path_is_an_invalid_argument(root: Any) -> None:
+    no_tenant: Any = None
+    with pytest.raises(InvalidArgument, match="root must be a str"):
+        await import_skill_folders(no_tenant, root)
+
+
+# The extra
+
+
+def test_without_pyyaml_the_import_says_which_extra_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("everyskill.skill_folders")]:
+        monkeypatch.delitem(sys.modules, name)
+    # None makes every import of the module fail as if it were not installed.
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(MissingExtra) as caught:
+        import_module("everyskill.skill_folders")
+    assert (caught.value.extra, caught.value.module) == ("cli", "yaml")

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from everyskill.cli import db, feedback, skills, tenants, users
-from everyskill.cli.groups import QuickGroup
+from everyskill.cli.commands import QuickGroup
 from everyskill.cli.serve import serve
 from everyskill.cli.up import up
 from everyskill.cli.views import changes, view
@@ -27,10 +27,10 @@ for group in (skills.group, feedback.group, users.group, tenants.group, db.group
     app.add_typer(group)
 
 
-def _print_version(asked: bool) -> None:
-    if not asked:
+def _print_version(requested: bool) -> None:
+    if not requested:
         return
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - takes long, seldom asked
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - --help is a seventh slower with it
 
     try:
         typer.echo(f"everyskill {version('everyskill')}")

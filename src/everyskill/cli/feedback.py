@@ -1,13 +1,12 @@
-"""`feedback`: say what you think of a skill."""
+"""`feedback`: add feedback to a skill."""
 
 from typing import Annotated, Literal
 
 import typer
 
-from everyskill.cli.groups import group_of_commands
+from everyskill.cli.commands import command, group_of_commands, open_tenant
 from everyskill.cli.options import DEFAULT_TENANT, DEFAULT_USER, AsJson, DatabaseUrl, Slug, TenantId, UserId
 from everyskill.cli.output import Output
-from everyskill.cli.running import command, open_tenant
 
 SentimentName = Literal["positive", "neutral", "negative"]
 TypeName = Literal["comment", "bug", "idea", "praise"]
@@ -23,15 +22,15 @@ async def add(
     comment: Annotated[str | None, typer.Option(help="What you have to say.")] = None,
     sentiment: Annotated[SentimentName | None, typer.Option(help="How you feel about it.")] = None,
     feedback_type: Annotated[TypeName, typer.Option("--type", help="What kind of feedback it is.")] = "comment",
-    tenant: TenantId = DEFAULT_TENANT,
-    user: UserId = DEFAULT_USER,
+    tenant_id: TenantId = DEFAULT_TENANT,
+    user_id: UserId = DEFAULT_USER,
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Add feedback to a skill: a comment, a sentiment, or both."""
-    async with open_tenant(tenant, database_url, user_id=user) as house:
-        skill = (await house.get_skill(slug)).skill
-        added = await house.add_feedback(
-            skill.id, user_id=user, comment=comment, sentiment=sentiment, feedback_type=feedback_type
+    async with open_tenant(tenant_id, database_url, user_id=user_id) as tenant:
+        skill = (await tenant.get_skill(slug)).skill
+        added = await tenant.add_feedback(
+            skill.id, user_id=user_id, comment=comment, sentiment=sentiment, feedback_type=feedback_type
         )
-    Output(as_json=as_json).answer(added, [f"Feedback on {slug} added."])
+    Output(as_json=as_json).result(added, [f"Feedback on {slug} added."])

@@ -1,10 +1,12 @@
-"""Prints: answers to stdout, talk to stderr. Nothing from a catalog gets past here to steer the terminal."""
+"""Prints results to stdout, notes and errors to stderr. No catalog text gets a control character to a terminal."""
 
-# ruff: noqa: PLC0415 - rich and msgspec are imported where something is printed, to keep --help fast
+# ruff: noqa: PLC0415 - --help is a fifth slower with rich
 
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from everyskill.cli.lines import Line, clean
 from everyskill.errors import EverySkillError
@@ -15,41 +17,39 @@ if TYPE_CHECKING:
 
 
 class Output:
-    """What a command says: one JSON document, or lines for people."""
+    """What a command prints: one JSON document, or lines for people."""
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
 
-    def answer(self, value: object, lines: Iterable[Line]) -> None:
-        """Prints the value where JSON was asked for, and else the lines."""
+    def result(self, value: object, lines: Iterable[Line]) -> None:
+        """Prints what was asked for: the value as JSON, or the lines."""
         if self.as_json:
             sys.stdout.write(_json(value))
             sys.stdout.flush()
         else:
             _print(lines, to_stderr=False)
 
-    def say(self, *lines: Line) -> None:
-        """Prints what is not part of the answer. Silent with JSON, so that stderr too holds one document at most."""
+    def note(self, *lines: Line) -> None:
+        """Prints lines that are no part of the result; none with JSON, so that stderr holds one document at most."""
         if not self.as_json:
             _print(lines, to_stderr=True)
 
     def error(self, error: EverySkillError) -> None:
-        """Prints an error with its code and its facts."""
+        """Prints an error: its sentence, and as JSON its code and its fields too."""
         if self.as_json:
             sys.stderr.write(_json({"error": {"code": error.code, "message": str(error), **vars(error)}}))
         else:
-            self.say(f"Error: {error}")
+            self.note(f"Error: {error}")
 
 
 def write(text: str) -> None:
-    """Prints a text of many lines as it is, neither wrapped nor coloured, and cleaned where a terminal reads it."""
+    """Prints a text of many lines to stdout without wrapping or colour; to a terminal without control characters."""
     sys.stdout.write(clean(text, keep="\n\t") if sys.stdout.isatty() else text)
     sys.stdout.flush()
 
 
 def _json(value: object) -> str:
-    import msgspec
-
     return msgspec.json.encode(value, enc_hook=str).decode() + "\n"
 
 
@@ -58,13 +58,13 @@ def _print(lines: Iterable[Line], *, to_stderr: bool) -> None:
 
     console = Console(stderr=to_stderr, markup=False, emoji=False, highlight=False)
     for line in lines:
-        for part in _fit(console, line):
+        for part in _wrap(console, line):
             # soft_wrap leaves the line alone: a program that reads it wants it whole.
             console.print(part, soft_wrap=True)
 
 
-def _fit(console: "Console", line: Line) -> "Iterable[Text]":
-    """Wraps a line on a terminal; where it is indented, what follows is indented more."""
+def _wrap(console: "Console", line: Line) -> "Iterable[Text]":
+    """Wraps a line on a terminal. Where it is indented, the parts after the first are indented two columns more."""
     from rich.text import Text
 
     text = Text(line) if isinstance(line, str) else line
@@ -72,8 +72,8 @@ def _fit(console: "Console", line: Line) -> "Iterable[Text]":
     if not console.is_terminal:
         return [text]
     indent = len(text.plain) - len(text.plain.lstrip(" "))
-    hang = indent + 2 if indent else 0
-    parts = text[indent:].wrap(console, max(console.width - hang, 20))
+    hanging_indent = indent + 2 if indent else 0
+    parts = text[indent:].wrap(console, max(console.width - hanging_indent, 20))
     for part in parts:
         part.rstrip()
-    return [Text(" " * (hang if number else indent)) + part for number, part in enumerate(parts)]
+    return [Text(" " * (hanging_indent if number else indent)) + part for number, part in enumerate(parts)]

@@ -1,4 +1,4 @@
-"""`tenants`: add a company, and list them all."""
+"""`tenants`: add a tenant, and list them all."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import everyskill
-from everyskill.cli.groups import group_of_commands
+from everyskill.cli.commands import command, group_of_commands
 from everyskill.cli.lines import Line, table
-from everyskill.cli.options import AsJson, DatabaseUrl, OwnerUrl, follow_up
+from everyskill.cli.options import AsJson, DatabaseUrl, OwnerUrl, next_command
 from everyskill.cli.output import Output
-from everyskill.cli.running import command
 from everyskill.wording import ago
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ group = group_of_commands("tenants", "Add and list the companies that share the 
 @group.command()
 @command
 async def add(
-    tenant: Annotated[str, typer.Argument(metavar="ID", help="The id, which never changes.")],
+    tenant_id: Annotated[str, typer.Argument(metavar="ID", help="The id, which never changes.")],
     name: Annotated[str | None, typer.Option(help="What people call it. Unset: the id.")] = None,
     slug: Annotated[str | None, typer.Option(help="Its name in addresses. Unset: the id.")] = None,
     database_url: DatabaseUrl = None,
@@ -31,19 +30,19 @@ async def add(
     """Add a tenant, with an empty catalog."""
     output = Output(as_json=as_json)
     async with everyskill.connect(database_url) as database:
-        added = await database.tenant(tenant).create(name or tenant, slug=slug)
-    output.answer(added, [f"Tenant {added.id} added."])
-    output.say(f"Add its people with: {follow_up('users add USER', tenant=added.id, database_url=database_url)}")
+        added = await database.tenant(tenant_id).create(name or tenant_id, slug=slug)
+    output.result(added, [f"Tenant {added.id} added."])
+    output.note(f"Add its users with: {next_command('users add USER', tenant_id=added.id, database_url=database_url)}")
 
 
 @group.command("list")
 @command
 async def list_(database_url: OwnerUrl = None, as_json: AsJson = False) -> None:
     """List all tenants. Only the owner of the database and everyskill_operator may."""
-    from everyskill.handles import list_tenants  # noqa: PLC0415 - not needed for --help
+    from everyskill.handles import list_tenants  # noqa: PLC0415 - --help is a half slower with it
 
     found = await list_tenants(database_url)
-    Output(as_json=as_json).answer(found, _lines(found))
+    Output(as_json=as_json).result(found, _lines(found))
 
 
 def _lines(tenants: "list[TenantInfo]") -> Iterator[Line]:

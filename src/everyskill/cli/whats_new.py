@@ -1,4 +1,4 @@
-"""`whats-new` and `mark-seen`: the feed of what changed since you last looked, and the end of it."""
+"""`whats-new` and `mark-seen`: the feed of what changed since you last looked, and marking all of it as seen."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec.structs import asdict
 
+from everyskill.cli.commands import command, open_tenant
 from everyskill.cli.lines import Line, styled
-from everyskill.cli.options import DEFAULT_TENANT, DEFAULT_USER, AsJson, DatabaseUrl, TenantId, UserId, follow_up
+from everyskill.cli.options import DEFAULT_TENANT, DEFAULT_USER, AsJson, DatabaseUrl, TenantId, UserId, next_command
 from everyskill.cli.output import Output
-from everyskill.cli.running import command, open_tenant
 from everyskill.cli.views import change_lines
 from everyskill.wording import ago, count
 
@@ -27,7 +28,7 @@ class Feed:
     changes: "list[list[ChangeItem]]"
 
     def lines(self, *, nothing: str = "Nothing has changed since you last looked.") -> Iterator[Line]:
-        """The feed as people read it."""
+        """The feed as lines for people."""
         if not self.changes:
             yield nothing
         for item, changes in zip(self.page.items, self.changes, strict=True):
@@ -35,9 +36,7 @@ class Feed:
             yield from change_lines(changes)
 
     def document(self) -> dict[str, Any]:
-        """The feed as programs read it."""
-        from msgspec.structs import asdict  # noqa: PLC0415 - not needed for --help
-
+        """The feed as JSON for programs."""
         pairs = zip(self.page.items, self.changes, strict=True)
         return asdict(self.page) | {"items": [asdict(item) | {"changes": changes} for item, changes in pairs]}
 
@@ -47,61 +46,61 @@ async def whats_new(
     *,
     limit: Annotated[int, typer.Option(help="How many, 1 to 100.")] = 10,
     cursor: Annotated[str | None, typer.Option(metavar="TEXT", help="Where the page before ended.")] = None,
-    tenant: TenantId = DEFAULT_TENANT,
-    user: UserId = DEFAULT_USER,
+    tenant_id: TenantId = DEFAULT_TENANT,
+    user_id: UserId = DEFAULT_USER,
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """List what changed since you last looked, newest first.
 
-    A change is listed for 30 days, unless you look at the skill before.
+    A change is listed for 30 days, unless you view the skill before.
     """
     output = Output(as_json=as_json)
-    async with open_tenant(tenant, database_url, user_id=user) as house:
-        feed = await read_feed(house, user, limit=limit, cursor=cursor)
-    output.answer(feed.document(), feed.lines())
+    async with open_tenant(tenant_id, database_url, user_id=user_id) as tenant:
+        feed = await read_feed(tenant, user_id, limit=limit, cursor=cursor)
+    output.result(feed.document(), feed.lines())
     if feed.page.next_cursor:
         words = f"whats-new --limit {limit} --cursor {feed.page.next_cursor}"
-        output.say("", f"There is more: {follow_up(words, tenant=tenant, user=user, database_url=database_url)}")
+        more = next_command(words, tenant_id=tenant_id, user_id=user_id, database_url=database_url)
+        output.note("", f"There is more: {more}")
 
 
-def _moment(text: str) -> datetime:
+def _parse_timestamp(text: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(text)
+        timestamp = datetime.fromisoformat(text)
     except ValueError as error:
-        raise typer.BadParameter("not a moment such as 2026-01-31T12:00:00Z") from error
-    if moment.utcoffset() is None:
+        raise typer.BadParameter("not a timestamp such as 2026-01-31T12:00:00Z") from error
+    if timestamp.utcoffset() is None:
         raise typer.BadParameter("needs a time zone, as in 2026-01-31T12:00:00Z")
-    return moment
+    return timestamp
 
 
 @command
 async def mark_seen(
     as_of: Annotated[
         datetime | None,
-        typer.Option(parser=_moment, metavar="RFC3339", help="The as_of of the list you saw. Unset: now."),
+        typer.Option(parser=_parse_timestamp, metavar="RFC3339", help="The as_of of the list you saw. Unset: now."),
     ] = None,
-    tenant: TenantId = DEFAULT_TENANT,
-    user: UserId = DEFAULT_USER,
+    tenant_id: TenantId = DEFAULT_TENANT,
+    user_id: UserId = DEFAULT_USER,
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Take the Updated badge from every skill.
 
-    What changed after --as-of, the moment of the list you saw, keeps it.
+    What changed after --as-of, the time of the list you saw, keeps it.
     """
-    async with open_tenant(tenant, database_url, user_id=user) as house:
-        moment = as_of or (await house.get_whats_new_page(user, limit=1)).as_of
-        moved = await house.mark_all_seen(user, moment)
-    done = f"{count(moved, 'skill')} marked as seen."
-    Output(as_json=as_json).answer({"moved": moved, "as_of": moment}, [done])
+    async with open_tenant(tenant_id, database_url, user_id=user_id) as tenant:
+        seen_at = as_of or (await tenant.get_whats_new_page(user_id, limit=1)).as_of
+        moved = await tenant.mark_all_seen(user_id, seen_at)
+    Output(as_json=as_json).result({"moved": moved, "as_of": seen_at}, [f"{count(moved, 'skill')} marked as seen."])
 
 
 async def read_feed(tenant: "Tenant", user_id: str, *, limit: int, cursor: str | None = None) -> Feed:
-    """A page of the user's feed. Records nothing."""
+    """Reads a page of the user's feed. Records no view."""
     page = await tenant.get_whats_new_page(user_id, limit, cursor)
     changes = await tenant.get_changes_for_skills(user_id, (item.skill_id for item in page.items))
-    # A skill that was hidden in between has none.
+    # A skill that was hidden between the two reads has none.
     return Feed(page, [changes.get(item.skill_id, []) for item in page.items])
 
 

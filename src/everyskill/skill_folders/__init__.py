@@ -1,4 +1,4 @@
-"""Reads SKILL.md folders from disk, and imports them into a tenant's catalog."""
+"""Reads SKILL.md folders from disk, and imports them into a tenant's catalog. Needs the extra `cli`."""
 
 from everyskill.skill_folders.importer import ImportFailure, ImportReport, import_skill_folders
 from everyskill.skill_folders.reader import read_skill_folder, read_skill_folders, slug_of_folder

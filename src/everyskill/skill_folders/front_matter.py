@@ -1,21 +1,23 @@
-"""Reads the YAML front matter of a SKILL.md, and knows the line of whatever is wrong with it."""
+"""Parses the YAML front matter of a SKILL.md, and knows the line of whatever is wrong with it."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from msgspec import Struct
-from yaml.reader import Reader
 
 from everyskill.errors import InvalidText, SkillFolderError
+from everyskill.extras import extra
 from everyskill.model.inputs import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH, check_text
-from everyskill.skill_folders.reports import broken
+from everyskill.model.skill_md import split_skill_md
+from everyskill.skill_folders.folder_errors import folder_error
+
+with extra("cli"):
+    import yaml
+    from yaml.reader import Reader
 
 MAX_FRONT_MATTER_LENGTH = 64 * 1024
 MAX_DEPTH = 50
 
-_FENCE = re.compile(r"^---[ \t]*\r?$", re.MULTILINE)
 _TEXT = "tag:yaml.org,2002:str"
 _NULL = "tag:yaml.org,2002:null"
 # The C parser is twenty times as fast; PyYAML built from source may lack it.
@@ -25,7 +27,7 @@ _Fields = dict[str, tuple[yaml.Node, yaml.Node]]
 
 
 class FrontMatter(Struct, frozen=True):
-    """What the front matter says of the skill. `category` is None where it says nothing of it."""
+    """What the front matter says of the skill. `category` is None where it names none."""
 
     name: str
     description: str
@@ -39,17 +41,20 @@ class _Source:
     file: Path
     text: str
 
-    def broken(self, reason: str, mark: object = None) -> SkillFolderError:
+    def error(self, reason: str, mark: object = None) -> SkillFolderError:
         # Not mark.line: YAML counts lines at U+2028 and the like too, which no editor does.
-        return self.broken_at(getattr(mark, "index", 0), reason)
+        return self.error_at(getattr(mark, "index", 0), reason)
 
-    def broken_at(self, index: int, reason: str) -> SkillFolderError:
-        return broken(self.file, reason, line=self.text.count("\n", 0, index) + 1)
+    def error_at(self, index: int, reason: str) -> SkillFolderError:
+        return folder_error(self.file, reason, line=self.text.count("\n", 0, index) + 1)
 
 
 def read_front_matter(content: str, file: Path) -> FrontMatter:
-    """Raises SkillFolderError with the line where `content` does not open with usable front matter."""
-    source = _cut_out(content, file)
+    """Parses the front matter of `content`, the text of `file` without its byte order mark.
+
+    Raises SkillFolderError, with the line, where there is none or it cannot be used.
+    """
+    source = _split_off(content, file)
     fields = _fields(source, _parse(source))
     return FrontMatter(
         name=_text(source, fields, "name", longest=MAX_NAME_LENGTH),
@@ -58,30 +63,30 @@ def read_front_matter(content: str, file: Path) -> FrontMatter:
     )
 
 
-def _cut_out(content: str, file: Path) -> _Source:
-    opening = _FENCE.match(content)
-    if opening is None:
-        raise broken(file, "has no front matter: the first line must be ---", line=1)
-    closing = _FENCE.search(content, opening.end() + 1)
-    if closing is None:
-        raise broken(file, "has front matter that is not closed: a line --- must end it", line=1)
-    if closing.start() > MAX_FRONT_MATTER_LENGTH:
-        raise broken(file, "has front matter of more than 64 KiB", line=1)
-    return _Source(file, content[: closing.start()])
+def _split_off(content: str, file: Path) -> _Source:
+    front_matter, body = split_skill_md(content)
+    # The splitter skips a byte order mark, but here the file's own is gone already.
+    if front_matter is None or content.startswith("\ufeff"):
+        raise folder_error(file, "has no front matter: the first line must be ---", line=1)
+    if body is None:
+        raise folder_error(file, "has front matter that is not closed: a line --- must end it", line=1)
+    if len(front_matter) > MAX_FRONT_MATTER_LENGTH:
+        raise folder_error(file, "has front matter of more than 64 KiB", line=1)
+    return _Source(file, front_matter)
 
 
 def _parse(source: _Source) -> yaml.MappingNode:
     """Stops at YAML's nodes and builds no values: aliases stay references, tags stay names, and lines are known."""
     unprintable = Reader.NON_PRINTABLE.search(source.text)
     if unprintable:
-        raise source.broken_at(unprintable.start(), f"bad YAML: the character {unprintable[0]!a} is not allowed")
+        raise source.error_at(unprintable.start(), f"bad YAML: the character {unprintable[0]!a} is not allowed")
     try:
         _check_depth(source)
         node = yaml.compose(source.text, Loader=_Loader)
     except yaml.YAMLError as error:
-        raise _bad_yaml(source, error) from error
+        raise _yaml_error(source, error) from error
     if not isinstance(node, yaml.MappingNode):
-        raise source.broken("front matter must be a list of keys with values, such as name: and description:")
+        raise source.error("front matter must be a list of keys with values, such as name: and description:")
     return node
 
 
@@ -91,16 +96,16 @@ def _check_depth(source: _Source) -> None:
     for event in yaml.parse(source.text, Loader=_Loader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
-            raise source.broken(f"front matter must not be nested deeper than {MAX_DEPTH}", event.start_mark)
+            raise source.error(f"front matter must not be nested deeper than {MAX_DEPTH}", event.start_mark)
 
 
-def _bad_yaml(source: _Source, error: yaml.YAMLError) -> SkillFolderError:
+def _yaml_error(source: _Source, error: yaml.YAMLError) -> SkillFolderError:
     problem: str = getattr(error, "problem", None) or "unreadable"
     if problem.startswith("mapping values are not allowed"):
         problem += "; a value that holds a colon needs quotes"
     if getattr(error, "context", None) == "while scanning a quoted scalar":
-        return source.broken("bad YAML: a quote is opened here and never closed", getattr(error, "context_mark", None))
-    return source.broken(f"bad YAML: {problem}", getattr(error, "problem_mark", None))
+        return source.error("bad YAML: a quote is opened here and never closed", getattr(error, "context_mark", None))
+    return source.error(f"bad YAML: {problem}", getattr(error, "problem_mark", None))
 
 
 def _fields(source: _Source, mapping: yaml.MappingNode) -> _Fields:
@@ -108,7 +113,7 @@ def _fields(source: _Source, mapping: yaml.MappingNode) -> _Fields:
     for key, value in mapping.value:
         if isinstance(key, yaml.ScalarNode):
             if key.value in fields:
-                raise source.broken(f"{key.value} is given twice", key.start_mark)
+                raise source.error(f"{key.value} is given twice", key.start_mark)
             fields[key.value] = key, value
     return fields
 
@@ -129,12 +134,12 @@ def _is_blank(node: yaml.Node) -> bool:
 
 def _text(source: _Source, fields: _Fields, field: str, *, longest: int) -> str:
     if field not in fields:
-        raise source.broken(f"{field} is missing from the front matter")
+        raise source.error(f"{field} is missing from the front matter")
     key, value = fields[field]
     if not isinstance(value, yaml.ScalarNode) or value.tag not in {_TEXT, _NULL}:
-        raise source.broken(f"{field} must be text; put it in quotes", key.start_mark)
+        raise source.error(f"{field} must be text; put it in quotes", key.start_mark)
     text = "" if value.tag == _NULL else value.value.strip()
     try:
         return check_text(field, text, longest=longest)
     except InvalidText as error:
-        raise source.broken(f"{error.field} {error.reason}", key.start_mark) from error
+        raise source.error(f"{error.field} {error.reason}", key.start_mark) from error

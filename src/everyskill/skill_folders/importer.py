@@ -9,12 +9,12 @@ from pathlib import Path
 from msgspec import Struct, field
 
 from everyskill import services
-from everyskill.errors import InvalidIdentifier, InvalidText, SkillFolderError
+from everyskill.errors import InvalidArgument, InvalidIdentifier, InvalidText, SkillFolderError
 from everyskill.model.inputs import MAX_LIMIT
 from everyskill.model.skills import SKILL_FILE_NAME, Outcome, SkillFolder, SkillStatus
 from everyskill.services.tenant_scope import TenantScope
+from everyskill.skill_folders.folder_errors import folder_error
 from everyskill.skill_folders.reader import read_skill_folders, slug_of_folder
-from everyskill.skill_folders.reports import broken
 from everyskill.skill_folders.walk import find_skill_folders
 
 OnProgress = Callable[[int, int, Path], None]
@@ -41,30 +41,33 @@ class ImportReport(Struct, frozen=True, kw_only=True):
 
 async def import_skill_folders(
     tenant: TenantScope,
-    root: Path,
+    root: str | os.PathLike[str],
     *,
     author_id: str | None = None,
     archive_missing: bool = False,
     on_progress: OnProgress | None = None,
 ) -> ImportReport:
-    """Publishes every skill folder below `root`; those that are broken are reported and the rest goes in.
+    """Publishes every skill folder below `root`. Broken ones are reported, and the rest is published all the same.
 
-    `archive_missing` hides the published skills that have no folder there; a broken folder is a folder. `on_progress`
-    is told after each folder how many of how many are done. Raises SkillFolderError for a root without a skill,
-    UserNotFound for an unknown author, TenantNotFound, and DatabaseNotReady, which stops it half way.
+    `archive_missing` archives the published skills that have no folder there; a broken folder is a folder.
+    `on_progress` is called after each folder with the number done, the number of all, and the folder.
+
+    Raises SkillFolderError for a root without a skill, InvalidArgument for one that is no path, UserNotFound for an
+    unknown author, TenantNotFound, and DatabaseNotReady, which leaves the rest of the folders out.
     """
-    folders = await asyncio.to_thread(list_skill_folders, root)
+    top = _check_path(root)
+    folders = await asyncio.to_thread(list_skill_folders, top)
     if author_id is not None:
         await services.get_user(tenant, author_id)
     report = ImportReport()
-    readings = read_skill_folders(folders, root=root)
+    results = read_skill_folders(folders, root=top)
     for done in range(1, len(folders) + 1):
-        folder, skill = await asyncio.to_thread(next, readings)
+        folder, skill = await asyncio.to_thread(next, results)
         await _publish_or_report(tenant, folder, skill, author_id, report)
         if on_progress is not None:
             on_progress(done, len(folders), folder)
     if archive_missing:
-        await _archive_missing(tenant, root, folders, report)
+        await _archive_missing(tenant, top, folders, report)
     return report
 
 
@@ -72,8 +75,15 @@ def list_skill_folders(root: Path) -> list[Path]:
     """The skill folders below `root`. Raises SkillFolderError where there is none: the path is probably wrong."""
     folders = find_skill_folders(root)
     if not folders:
-        raise broken(root, f"holds no {SKILL_FILE_NAME}")
+        raise folder_error(root, f"holds no {SKILL_FILE_NAME}")
     return folders
+
+
+def _check_path(root: str | os.PathLike[str]) -> Path:
+    try:
+        return Path(root)
+    except TypeError as error:
+        raise InvalidArgument("root", "a str or an os.PathLike[str]", f"a {type(root).__name__}") from error
 
 
 async def _publish_or_report(
@@ -90,7 +100,7 @@ async def _publish_or_report(
     except SkillFolderError as error:
         report.failed.append(_failure(error))
     except (InvalidIdentifier, InvalidText) as error:
-        report.failed.append(_failure(broken(folder, f"{error.field} {error.reason}")))
+        report.failed.append(_failure(folder_error(folder, f"{error.field} {error.reason}")))
     else:
         _list_for(report, publication.outcome, publication.status).append(publication.slug)
 
@@ -106,16 +116,16 @@ def _list_for(report: ImportReport, outcome: Outcome, status: SkillStatus) -> li
 
 
 async def _archive_missing(tenant: TenantScope, root: Path, folders: list[Path], report: ImportReport) -> None:
-    if not await asyncio.to_thread(_all_listed, folders):
-        report.failed.append(_failure(broken(root, "a folder cannot be listed, so nothing was archived")))
+    if not await asyncio.to_thread(_all_listable, folders):
+        report.failed.append(_failure(folder_error(root, "a folder cannot be listed, so nothing was archived")))
         return
     for slug in sorted(await _published_slugs(tenant) - _slugs_of(folders)):
         await services.archive_skill(tenant, slug)
         report.archived.append(slug)
 
 
-def _all_listed(folders: Iterable[Path]) -> bool:
-    """Whether no folder hides what it holds: it may hold any of the skills that seem to be missing."""
+def _all_listable(folders: Iterable[Path]) -> bool:
+    # A folder that cannot be listed is among the found ones, and may hold any of the skills that seem to be missing.
     return all(os.path.lexists(folder / SKILL_FILE_NAME) for folder in folders)
 
 
