@@ -37,9 +37,13 @@ async def _run_tasks(call: Ask, items: list[Sequence[Any]], callers: int, second
 
     async def caller(seed: int) -> None:
         chance = random.Random(seed)
-        while (began := perf_counter()) < end:
+        # At least once, however short the time.
+        while True:
+            began = perf_counter()
             await call(*chance.choice(items))
             latencies.append(perf_counter() - began)
+            if perf_counter() >= end:
+                return
 
     await asyncio.gather(*(caller(seed) for seed in range(callers)))
     return latencies
@@ -53,9 +57,12 @@ async def _run_threads(
 
     def caller(seed: int) -> None:
         chance = random.Random(seed)
-        while (began := perf_counter()) < end:
+        while True:
+            began = perf_counter()
             call(*chance.choice(items))
             latencies.append(perf_counter() - began)
+            if perf_counter() >= end:
+                return
 
     threads = [threading.Thread(target=caller, args=(seed,)) for seed in range(callers)]
     for thread in threads:
