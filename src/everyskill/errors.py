@@ -8,7 +8,7 @@ class EverySkillError(Exception):
     """The root of every error this package raises on purpose.
 
     `code` never changes once released. `str(error)` is a sentence a person can act on. An error means that
-    nothing was changed.
+    nothing was changed; after DatabaseUnreachable alone a write may have been committed.
     """
 
     code: ClassVar[str] = "error"
@@ -97,7 +97,7 @@ class InvalidChoice(InvalidInput):
 
 @dataclass(eq=False)
 class TooManyIds(InvalidInput):
-    """A batch larger than one call may ask for."""
+    """A list of ids that is longer than one call may name."""
 
     count: int
     highest: int

@@ -33,7 +33,10 @@ EMBEDDED_URL = "embedded:"
 
 
 class Tenant(TenantScope):
-    """One tenant of a database, and the only way to its rows. Costs nothing to make; share it freely among tasks."""
+    """One tenant of a database, and the only way to its rows. Costs nothing to make; share it freely among tasks.
+
+    Each method is a function of services/, one file per noun, and is documented there.
+    """
 
     __slots__ = ()
 
@@ -130,14 +133,14 @@ def connect(url: str | None = None) -> Database:
     Raises InvalidSetting.
     """
     settings = Settings.from_environment()
-    chosen = _known(url or settings.database_url or EMBEDDED_URL)
+    chosen = _check_url(url or settings.database_url or EMBEDDED_URL)
     return Database(chosen, pool_size=settings.pool_size, queue_size=settings.queue_size)
 
 
 @asynccontextmanager
 async def service_url(url: str | None = None) -> AsyncIterator[str]:
     """Where the application connects; starts and migrates the embedded server where asked. None as for connect."""
-    chosen = _known(url or Settings.from_environment().database_url or EMBEDDED_URL)
+    chosen = _check_url(url or Settings.from_environment().database_url or EMBEDDED_URL)
     if not _is_embedded(chosen):
         yield chosen
         return
@@ -153,7 +156,7 @@ async def owner_url(url: str | None = None) -> AsyncIterator[str]:
     None takes EVERYSKILL_OWNER_URL, else EVERYSKILL_DATABASE_URL, else the embedded server.
     """
     settings = Settings.from_environment()
-    chosen = _known(url or settings.owner_url or settings.database_url or EMBEDDED_URL)
+    chosen = _check_url(url or settings.owner_url or settings.database_url or EMBEDDED_URL)
     if _is_embedded(chosen):
         async with _embedded(chosen) as server:
             yield server.owner_url
@@ -170,7 +173,7 @@ async def list_tenants(url: str | None = None) -> list[TenantInfo]:
         return await tenant_list.list_tenants(chosen)
 
 
-def _known(url: str) -> str:
+def _check_url(url: str) -> str:
     if not isinstance(url, str) or not url.startswith(("postgresql://", "postgres://", EMBEDDED_URL)):
         raise InvalidSetting("database URL", "must begin with postgresql:// or embedded:")
     return url

@@ -246,7 +246,7 @@ async def test_mark_seen_as_of_a_list_keeps_what_came_after_it(shell: Shell, acm
 
     marked = await shell.succeed("mark-seen", "--as-of", as_of.isoformat(), "--json")
 
-    assert marked.document["moved"] == 1
+    assert marked.document["marked"] == 1
     assert not await is_badged(acme, "ann", early.skill_id)
     assert await is_badged(acme, "ann", late.skill_id)
 

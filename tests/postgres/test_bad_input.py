@@ -92,7 +92,7 @@ WRONG_TYPES: dict[str, tuple[Callable[[Any, str], Awaitable[Any]], str]] = {
     "a number for a slug": (lambda t, s: t.publish_skill(replace(folder(), slug=1)), "invalid_identifier"),
     "a number for content": (lambda t, s: t.publish_skill(replace(folder(), content=1)), "invalid_text"),
     "a number for an author": (lambda t, s: publish(t, author_id=1), "invalid_identifier"),  # type: ignore[arg-type]
-    "a text for the view before": (lambda t, s: t.get_skill_page("ann", s, since="x"), "invalid_argument"),
+    "a text for the view before": (lambda t, s: t.get_skill_page("ann", s, before_visit="x"), "invalid_argument"),
     "a text for a version": (lambda t, s: t.record_skill_view("ann", s, "1"), "invalid_version"),
     "a text for a moment": (lambda t, s: t.record_skill_view("ann", s, 1, "now"), "invalid_timestamp"),
     "a text for as_of": (lambda t, s: t.mark_all_seen("ann", "now"), "invalid_timestamp"),
@@ -328,3 +328,15 @@ def test_a_folder_says_which_of_its_fields_cannot_be_stored() -> None:
     broken = SkillFolder.from_content("pdf", name="x" * 201, description="…", content="")
     with pytest.raises(errors.InvalidText, match="name must not be longer"):
         broken.checked()
+
+
+async def test_a_login_without_any_role_of_ours_is_told_so(clone: Clone, owner: asyncpg.Connection) -> None:
+    login = f"bare_{clone.name}"
+    await owner.execute(f"CREATE ROLE {login} LOGIN")
+    url = clone.service_url.replace("everyskill_service", login)
+    try:
+        for refused in (list_tenants(url), everyskill.connect(url).__aenter__()):
+            with pytest.raises(errors.MissingPrivilege):
+                await refused
+    finally:
+        await owner.execute(f"DROP ROLE {login}")

@@ -109,7 +109,7 @@ async def test_marking_as_seen_spares_what_came_after_the_list(ann: httpx.AsyncC
     await publish(acme, "listed", "two")
     as_of = (await ann.get("/v1/whats-new")).json()["as_of"]
     await publish(acme, "later", "two")
-    assert (await ann.post("/v1/whats-new/seen", json={"as_of": as_of})).json() == {"moved": 1}
+    assert (await ann.post("/v1/whats-new/seen", json={"as_of": as_of})).json() == {"marked": 1}
     assert await is_badged(acme, "ann", later.skill_id)
     assert not await is_badged(acme, "ann", listed.skill_id)
 

@@ -92,8 +92,8 @@ async def mark_seen(
     """
     async with open_tenant(tenant_id, database_url, user_id=user_id) as tenant:
         seen_at = as_of or (await tenant.get_whats_new_page(user_id, limit=1)).as_of
-        moved = await tenant.mark_all_seen(user_id, seen_at)
-    Output(as_json=as_json).result({"moved": moved, "as_of": seen_at}, [f"{count(moved, 'skill')} marked as seen."])
+        marked = await tenant.mark_all_seen(user_id, seen_at)
+    Output(as_json=as_json).result({"marked": marked, "as_of": seen_at}, [f"{count(marked, 'skill')} marked as seen."])
 
 
 async def read_feed(tenant: "Tenant", user_id: str, *, limit: int, cursor: str | None = None) -> Feed:

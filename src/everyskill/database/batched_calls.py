@@ -11,14 +11,15 @@ from everyskill.database.feed.first_page import FeedLookup, find_first_pages
 from everyskill.database.feed.limits import FeedLimits
 from everyskill.database.transactions import TenantConnection, begin
 from everyskill.database.views.lookups import Lookup, find_updated, find_view_states, find_views
-from everyskill.database.views.record import missing_reference, record_views
+from everyskill.database.views.record import Missing, missing_reference, record_views
 from everyskill.database.views.visits import SkillChanges, visit_skills
 from everyskill.model.views import NewUserSkillView, UserSkillView, ViewKey, ViewState
 from everyskill.model.whats_new import WhatsNewItem
 
-# A batch is large enough here to be worth its transaction; a larger one only keeps its callers waiting.
+# How many views a batch records (or visits), skills it looks up, and feeds it reads: large enough to be worth the
+# transaction; a larger batch only keeps its callers waiting.
 MAX_ROWS = 64
-MAX_IDS = 1_000
+MAX_LOOKED_UP = 1_000
 MAX_FEEDS = 8
 
 Question = TypeVar("Question")
@@ -27,16 +28,18 @@ AskAll: TypeAlias = Callable[[TenantConnection, Sequence[Question]], Awaitable[S
 
 
 class BatchedCalls:
-    """The calls that stand on every page view. `queue_size` bounds how many of each kind may wait.
+    """The calls that run on every page view. `queue_size` bounds how many of each kind may wait.
 
-    All raise Overloaded where too many wait, and DatabaseUnreachable.
+    All raise Overloaded where too many wait, and DatabaseUnreachable. The way of a call: `record` puts a view into the
+    queue of a Batcher, whose worker takes a batch and calls `_ask_all`, which opens one transaction and calls
+    `record_views` in it for each tenant.
     """
 
     def __init__(self, pool: asyncpg.Pool, *, queue_size: int, feed_limits: FeedLimits) -> None:
         self._pool = pool
         self._queue_size = queue_size
-        self._records: Batcher[NewUserSkillView, str | None] = self._batch_writes(record_views, lambda v: v.user_id)
-        self._visits: Batcher[ViewKey, SkillChanges | str] = self._batch_writes(visit_skills, lambda key: key[0])
+        self._records: Batcher[NewUserSkillView, Missing | None] = self._batch_writes(record_views, lambda v: v.user_id)
+        self._visits: Batcher[ViewKey, SkillChanges | Missing] = self._batch_writes(visit_skills, lambda key: key[0])
         self._views: Batcher[Lookup, dict[str, UserSkillView]] = self._batch_lookups(find_views)
         self._updated: Batcher[Lookup, set[str]] = self._batch_lookups(find_updated)
         self._states: Batcher[Lookup, dict[str, ViewState]] = self._batch_lookups(find_view_states)
@@ -45,14 +48,14 @@ class BatchedCalls:
             partial(self._ask_all, find_feeds, None), max_waiting=queue_size, max_weight=MAX_FEEDS
         )
 
-    async def record(self, view: NewUserSkillView) -> str | None:
+    async def record(self, view: NewUserSkillView) -> Missing | None:
         """Records a view; when this returns None it is committed, else it is what was missing for it."""
         try:
             return await self._records.ask(view.tenant_id, view)
         except asyncpg.ForeignKeyViolationError as error:
             return missing_reference(error)
 
-    async def visit(self, tenant_id: str, user_id: str, skill_id: str) -> SkillChanges | str:
+    async def visit(self, tenant_id: str, user_id: str, skill_id: str) -> SkillChanges | Missing:
         """Records a view of the published version; what had changed before, or what was missing for the view."""
         try:
             return await self._visits.ask(tenant_id, (user_id, skill_id))
@@ -84,7 +87,7 @@ class BatchedCalls:
         return Batcher(
             partial(self._ask_all, find_all, None),
             max_waiting=self._queue_size,
-            max_weight=MAX_IDS,
+            max_weight=MAX_LOOKED_UP,
             weigh=lambda lookup: len(lookup.skill_ids),
         )
 

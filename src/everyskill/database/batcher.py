@@ -18,7 +18,7 @@ Run: TypeAlias = Callable[[Mapping[str, Sequence[Item]]], Awaitable[Mapping[str,
 
 MAX_KEYS = 50
 
-# More workers would only wait for each other's processors.
+# More batches at once were not faster: client and server compete for the same processors.
 MAX_WORKERS = 3
 
 # A batch that takes longer waits for somebody else's lock: the next batches do not wait with it.
@@ -39,6 +39,7 @@ class Batcher(Generic[Item, Answer]):
     """Calls `run` with what has gathered: at once when nothing is under way, else when that is done.
 
     Where more than a batch has gathered meanwhile, a second and a third go along at the same time.
+    A key stands for whoever must not wait for others, here a tenant; the weight of an item is its part of a batch.
     Every key has a queue of its own, and a batch takes an equal share from each in turn, so that no key waits for all
     of another's calls. A key without calls costs nothing. A batch that fails with one of `split_on` is run again in
     halves, down to the calls that fail alone; any other error goes to all of its calls.

@@ -1,6 +1,6 @@
 """Opens connections, refuses those that must not serve, and translates what the driver raises.
 
-Not fit to serve is the wrong server, the wrong role, or the wrong revision.
+It refuses a wrong server, a wrong role and a wrong revision.
 """
 
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ SELECT current_user AS name,
 
 
 async def connect_once(url: str, *, answer_seconds: float | None = ANSWER_SECONDS) -> asyncpg.Connection:
-    """Opens one connection, unchecked: for the owner's acts. None waits for answers as long as they take.
+    """Opens one connection, unchecked: for the owner's acts. With `answer_seconds` None, an answer may take any time.
 
     Raises DatabaseUnreachable or InvalidSetting.
     """
@@ -55,7 +55,7 @@ async def open_pool(url: str, *, size: int) -> asyncpg.Pool:
     with translate_driver_errors(), translate_url_errors():
         pool = await asyncpg.create_pool(
             url,
-            # No connection is kept against its will: asyncpg would log each failure to replace one.
+            # Else asyncpg replaces lost connections by itself, and logs each failure to do so.
             min_size=0,
             max_size=size,
             timeout=CONNECT_SECONDS,

@@ -1,4 +1,4 @@
-"""Inspects a database that is to serve: does the isolation that was wanted really stand, and does it hold?"""
+"""Inspects a database that is to serve: are the policies and grants there as wanted, and do they isolate tenants?"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,7 +8,16 @@ import asyncpg
 from msgspec import Struct
 
 from everyskill.database.connections import check_revision, check_serving, connect_once, read_revision
-from everyskill.database.policies import APP_ROLE, GRANTS, OPERATOR_ROLE, POLICIES, TENANT_COLUMNS, Grant, Policy
+from everyskill.database.policies import (
+    APP_ROLE,
+    GRANTS,
+    OPERATOR_ROLE,
+    POLICIES,
+    TENANT_COLUMNS,
+    TENANT_SETTING,
+    Grant,
+    Policy,
+)
 from everyskill.errors import DatabaseNotReady
 
 _TABLES = """
@@ -24,7 +33,7 @@ SELECT c.relname, a.grantee::regrole::text, a.privilege_type
   FROM pg_class AS c, aclexplode(c.relacl) AS a
  WHERE c.relnamespace = 'public'::regnamespace AND a.grantee = ANY($1::regrole[])
 """
-_ENTER = "SELECT set_config('app.current_tenant_id', $1, true)"
+_ENTER = f"SELECT set_config('{TENANT_SETTING}', $1, true)"
 
 
 class Finding(Struct, frozen=True):
@@ -38,8 +47,8 @@ class Finding(Struct, frozen=True):
 async def inspect(url: str) -> list[Finding]:
     """Checks revision, role, forced row-level security, policies and grants, and tries to reach another tenant's rows.
 
-    `url` is the application's. Nothing is left behind: the canary lives in a transaction that is undone. Raises
-    DatabaseUnreachable.
+    `url` is that of the login that serves. Nothing is left behind: the canary lives in a transaction that is undone.
+    Raises DatabaseUnreachable.
     """
     connection = await connect_once(url)
     try:

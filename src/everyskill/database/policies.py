@@ -1,4 +1,4 @@
-"""Who may touch which row: the wanted policies and grants, as data. Migrations make them, checks hold them up."""
+"""The wanted policies and grants, as data: who may touch which row. Migrations create them, `db check` compares."""
 
 from msgspec import Struct
 

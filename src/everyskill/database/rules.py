@@ -1,5 +1,7 @@
 """The rules of "changed" as SQL, each written once, over the aliases that every statement uses: v a view, s a skill.
 
+S1, S2 … in this package are the rules of docs/semantics.md.
+
 A test holds IS_UPDATED against `model.changes.is_updated`, which is the same rule for values at hand.
 """
 
@@ -10,7 +12,7 @@ from everyskill.model.whats_new import WINDOW
 # Whether anybody can see the skill. Spelled out: only so can the planner use the partial index on published skills.
 IS_PUBLISHED = "s.status = 'published'"
 
-# Rule S1: "updated for a user". An unknown version leaves the test of the time alone.
+# Rule S1: "updated for a user". Where the version of the view is not known (NULL), the time alone decides.
 IS_UPDATED = f"""(
     {IS_PUBLISHED} AND (s.published_version > v.last_viewed_version OR s.updated_at > v.last_viewed_at)
 )"""

@@ -20,21 +20,22 @@ def _settings(**settings: str) -> str:
     return "".join(f", set_config('{name}', '{value}', true)" for name, value in settings.items())
 
 
-# One plan for all values, and every row by its index, where a statement looks a few rows up by their keys: whatever
-# the statistics say of a catalog that was just filled.
+# For a statement that looks a few rows up by their keys: one plan for all values, and index scans only. A table that
+# was just filled has no statistics, and the planner would choose sequential scans.
 GENERIC_PLAN = _settings(plan_cache_mode="force_generic_plan", enable_seqscan="off", enable_bitmapscan="off")
-# A plan for each call, where users or filters differ by orders of magnitude in how many rows they match.
+# For a statement whose users or filters differ by orders of magnitude in how many rows they match: a plan for each
+# call.
 CUSTOM_PLAN = _settings(plan_cache_mode="force_custom_plan")
-# The same, with nested loops only: walks either the recent updates or the user's rows, and never all of both.
+# The same with nested loops only: reads the skills or the user's views, whichever are fewer, and looks the others up.
 CUSTOM_NESTED_LOOP_PLAN = CUSTOM_PLAN + _settings(enable_hashjoin="off", enable_mergejoin="off")
 
 
 class Statement:
     """One SQL statement with parameters such as `:user_id`, as psql takes it too.
 
-    `sql` is the text as it was written, `text` the same with the places $1, $2 … that asyncpg takes, and `settings` the
-    planner's settings and the lock timeout that its transaction begins with. `:tenant_id` is bound by the transaction,
-    everything else by the caller.
+    `sql` is the text as it was written, and `text` the same with the places $1, $2 … that asyncpg takes. `settings` are
+    the planner's settings and the lock timeout that its transaction begins with: all statements of one transaction
+    must have the same. `:tenant_id` is bound by the transaction, everything else by the caller.
     """
 
     __slots__ = ("parameters", "settings", "sql", "text")
@@ -59,7 +60,10 @@ def to_json(value: object) -> str:
 
 
 def row_reader(kind: type[Value]) -> Callable[[Record], Value]:
-    """A function that makes a `kind` of the columns that are named like its fields; it converts no types."""
+    """A function that makes a `kind` of the columns that are named like its fields; it converts no types.
+
+    For the rows of lists and feeds: ten times as fast as read_rows.
+    """
     fields = itemgetter(*kind.__struct_fields__)
     return lambda row: kind(*fields(row))
 

@@ -1,4 +1,4 @@
-"""Opens a tenant's transaction; nothing else may set the tenant."""
+"""Opens a tenant's transaction; nothing else sets the tenant, but for the canary of inspection.py."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -9,6 +9,7 @@ import asyncpg
 from asyncpg import Record
 
 from everyskill.database.connections import AnyConnection, translate_driver_errors
+from everyskill.database.policies import TENANT_SETTING
 from everyskill.database.statements import Statement, to_json
 from everyskill.errors import EverySkillError
 
@@ -16,7 +17,7 @@ Isolation: TypeAlias = Literal["READ COMMITTED", "REPEATABLE READ"]
 
 
 def recording_lock(tenant_id: str, user_id: str) -> int:
-    """The key of the advisory lock that who records views of a user holds, shared, to the end of the transaction."""
+    """The key of the advisory lock that a transaction holds, shared, from before it records views of the user."""
     # JSON, so that no two pairs are spelled alike.
     name = to_json(("everyskill:recording", tenant_id, user_id)).encode()
     return int.from_bytes(blake2b(name, digest_size=8).digest(), signed=True)
@@ -37,10 +38,10 @@ class Transaction:
         self._tenant: TenantConnection | None = None
 
     def enter(self, tenant_id: str, *, recording: Iterable[str] = ()) -> "TenantConnection":
-        """The transaction as one tenant's. Whoever records views says here of which users.
+        """The transaction as one tenant's. `recording` are the users whose views it will record.
 
-        Until the end of the transaction nobody saves a feed checkpoint of these users, and that must begin before the
-        snapshot of the statement that records.
+        For each of them the first statement is preceded by a shared advisory lock, taken before that statement's
+        snapshot and held to the end of the transaction: nobody saves a feed checkpoint of theirs meanwhile.
         """
         locks = sorted({recording_lock(tenant_id, user_id) for user_id in recording})
         return TenantConnection(self, tenant_id, "".join(f", pg_advisory_xact_lock_shared({key})" for key in locks))
@@ -54,12 +55,12 @@ class Transaction:
             # A message of several statements takes no parameters; in hex no id can be anything but an id.
             tenant_id = f"convert_from(decode('{tenant.tenant_id.encode().hex()}', 'hex'), 'UTF8')"
             await self._connection.execute(
-                f"{begin}SELECT set_config('app.current_tenant_id', {tenant_id}, true)"
+                f"{begin}SELECT set_config('{TENANT_SETTING}', {tenant_id}, true)"
                 f"{self._settings if begin else ''}{tenant.locks}"
             )
             self._tenant = tenant
         if statement.settings != self._settings:
-            raise AssertionError(f"planned otherwise than the transaction it runs in: {statement.sql}")
+            raise AssertionError(f"other settings than its transaction began with: {statement.sql}")
         return self._connection
 
     async def end(self, command: Literal["COMMIT", "ROLLBACK"]) -> None:
@@ -85,6 +86,10 @@ class TenantConnection:
         rows: list[Record] = await connection.fetch(statement.text, *statement.arguments(values))
         return rows
 
+    async def execute(self, statement: Statement, **values: Any) -> None:
+        """Sends a statement that returns no rows."""
+        await self.fetch(statement, **values)
+
     async def fetch_row(self, statement: Statement, **values: Any) -> Record | None:
         """The first row, if there is one."""
         connection = await self._transaction.prepare_for(self, statement)
@@ -108,7 +113,8 @@ async def begin(
     """
     with translate_driver_errors():
         async with pool.acquire() as connection:
-            transaction = Transaction(connection, f"BEGIN ISOLATION LEVEL {isolation}{' READ ONLY' * readonly}; ")
+            mode = " READ ONLY" if readonly else ""
+            transaction = Transaction(connection, f"BEGIN ISOLATION LEVEL {isolation}{mode}; ")
             try:
                 yield transaction
             except BaseException:

@@ -8,6 +8,6 @@ the path to a shell unquoted, and as root opens every parent folder to everyone.
 """
 
 from everyskill.embedded.server import EmbeddedServer
-from everyskill.embedded.urls import data_folder, default_data_folder, is_embedded
+from everyskill.embedded.urls import data_folder, default_data_folder
 
-__all__ = ["EmbeddedServer", "data_folder", "default_data_folder", "is_embedded"]
+__all__ = ["EmbeddedServer", "data_folder", "default_data_folder"]

@@ -10,11 +10,6 @@ from everyskill.errors import InvalidSetting
 SCHEME = "embedded"
 
 
-def is_embedded(url: str) -> bool:
-    """Whether the URL asks for the embedded server. Does not check that it is valid: `data_folder` does."""
-    return url.startswith(f"{SCHEME}:")
-
-
 def data_folder(url: str) -> Path:
     """The data folder that a URL names: `embedded:///var/lib/x`, or `embedded:` for the default one.
 

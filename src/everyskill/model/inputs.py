@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import TypeVar
 
 from everyskill.errors import (
     InvalidArgument,
+    InvalidChoice,
     InvalidIdentifier,
     InvalidLimit,
     InvalidText,
@@ -23,6 +25,7 @@ MAX_DESCRIPTION_LENGTH = 4_000
 MAX_COMMENT_LENGTH = 10_000
 
 Kind = TypeVar("Kind")
+Choice = TypeVar("Choice", bound=StrEnum)
 
 
 def check_type(name: str, value: object, wanted: type[Kind]) -> Kind:
@@ -30,6 +33,14 @@ def check_type(name: str, value: object, wanted: type[Kind]) -> Kind:
     if not isinstance(value, wanted):
         raise InvalidArgument(name, f"a {wanted.__name__} of everyskill.model", f"a {type(value).__name__}")
     return value
+
+
+def check_choice(field: str, value: object, choices: type[Choice]) -> Choice:
+    """Returns the member of the enumeration that has this value. Raises InvalidChoice."""
+    for choice in choices:
+        if choice == value:
+            return choice
+    raise InvalidChoice(field, str(value), tuple(choices))
 
 
 def check_id(field: str, value: str) -> str:

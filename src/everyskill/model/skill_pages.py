@@ -14,16 +14,16 @@ from everyskill.model.views import AnyView, UserSkillView
 class SkillPageContent(Struct, frozen=True, kw_only=True):
     """A skill with its text, its history and its feedback, newest first, and what changed for the user.
 
-    `view` is the user's view row, and `since` the view that `changes` and `diff` compare with; both are None on a first
-    visit. `is_seen` says that this visit is recorded already and `since` is the view before it. `published` is None
-    where the skill has no version. `as_of` is the database's clock, in UTC.
+    `view` is the user's view row, and `previous` the view that `changes` and `diff` compare with; both are None on a
+    first visit. `is_recorded` says that this visit is recorded already; then `previous` is the view before it.
+    `published` is None where the skill has no version. `as_of` is the database's clock, in UTC.
     """
 
     skill: Skill
     published: SkillVersion | None
     view: UserSkillView | None
-    since: AnyView | None
-    is_seen: bool
+    previous: AnyView | None
+    is_recorded: bool
     changes: list[ChangeItem]
     diff: list[FileDiff]
     versions: list[VersionSummary]

@@ -19,6 +19,8 @@ class UserSkillViews(Base):
         ForeignKeyConstraint(["tenant_id", "user_id"], ["users.tenant_id", "users.id"], ondelete="CASCADE"),
         ForeignKeyConstraint(["tenant_id", "skill_id"], ["skills.tenant_id", "skills.id"], ondelete="CASCADE"),
         UniqueConstraint("tenant_id", "user_id", "skill_id", name="user_skill_views_tenant_user_skill_unique"),
+        # The three are EverySkill's own. Deleting a skill finds its views by skill_id; no statement of ours needs the
+        # others.
         Index("user_skill_views_user_id_idx", "user_id"),
         Index("user_skill_views_skill_id_idx", "skill_id"),
         Index("user_skill_views_tenant_id_idx", "tenant_id"),

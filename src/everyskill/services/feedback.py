@@ -3,9 +3,9 @@
 from datetime import datetime
 
 from everyskill.database.catalog import feedback
-from everyskill.errors import InvalidChoice, InvalidText, SkillNotFound
+from everyskill.errors import InvalidText, SkillNotFound
 from everyskill.model.feedback import FeedbackType, Sentiment, SkillFeedback
-from everyskill.model.inputs import MAX_COMMENT_LENGTH, check_id, check_moment, check_text
+from everyskill.model.inputs import MAX_COMMENT_LENGTH, check_choice, check_id, check_moment, check_text
 from everyskill.services.tenant_scope import TenantScope
 
 
@@ -30,18 +30,16 @@ async def add_feedback(
         check_text("comment", comment, longest=MAX_COMMENT_LENGTH)
     if comment is None and sentiment is None:
         raise InvalidText("comment", "must be given where no sentiment is")
-    if sentiment is not None and sentiment not in list(Sentiment):
-        raise InvalidChoice("sentiment", str(sentiment), tuple(Sentiment))
-    if feedback_type not in list(FeedbackType):
-        raise InvalidChoice("feedback_type", str(feedback_type), tuple(FeedbackType))
+    chosen_sentiment = None if sentiment is None else check_choice("sentiment", sentiment, Sentiment)
+    chosen_type = check_choice("feedback_type", feedback_type, FeedbackType)
     async with tenant._transactions.write() as connection:
         added = await feedback.insert_feedback(
             connection,
             skill_id,
             user_id=user_id,
             comment=comment,
-            sentiment=None if sentiment is None else Sentiment(sentiment),
-            feedback_type=FeedbackType(feedback_type),
+            sentiment=chosen_sentiment,
+            feedback_type=chosen_type,
         )
     if added is None:
         raise SkillNotFound(skill_id)

@@ -20,24 +20,25 @@ MAX_FEEDBACK = 50
 
 
 async def get_skill_page(
-    tenant: TenantScope, user_id: str, slug_or_id: str, *, since: ViewBeforeVisit | None = None
+    tenant: TenantScope, user_id: str, slug_or_id: str, *, before_visit: ViewBeforeVisit | None = None
 ) -> SkillPageContent:
     """All that a skill's page shows to a user, in one snapshot. Records nothing (S10).
 
-    What changed is compared with the user's view row; or with `since`, the view before this visit, where the page has
-    recorded this visit already and is loaded again. The page then records the version of `published`, and `as_of`.
+    What changed is compared with the user's view row. Where the page is loaded again, its first load has recorded the
+    visit: then it is compared with `before_visit`. A page records the version of `published` at `as_of`.
 
     Raises SkillNotFound for a skill that is not there, hidden, or another tenant's; InvalidArgument, InvalidIdentifier,
     InvalidVersion, InvalidTimestamp.
     """
     check_id("user_id", user_id)
-    before = None if since is None else _checked(since)
+    check_id("skill", slug_or_id)
+    before = None if before_visit is None else _check_view(before_visit)
     async with tenant._transactions.read(snapshot=True) as connection:
         skill = await require_skill(connection, slug_or_id)
         [views] = await find_views(connection, [Lookup(user_id, [skill.id])])
         view = views.get(skill.id)
-        is_seen = view is not None and before is not None and _is_moment(view.last_viewed_at, before.visited_at)
-        previous: AnyView | None = before if is_seen else view
+        is_recorded = view is not None and before is not None and _is_same(view.last_viewed_at, before.visited_at)
+        previous: AnyView | None = before if is_recorded else view
         published = await _find_version(connection, skill, skill.published_version)
         seen = await _find_version(connection, skill, None if previous is None else previous.last_viewed_version)
         feedback_count = (
@@ -51,8 +52,8 @@ async def get_skill_page(
         skill=skill,
         published=published,
         view=view,
-        since=previous,
-        is_seen=is_seen,
+        previous=previous,
+        is_recorded=is_recorded,
         changes=detect_changes(previous, skill, feedback_count, seen=seen, published=published),
         diff=await _diff(seen, published),
         versions=history,
@@ -61,15 +62,15 @@ async def get_skill_page(
     )
 
 
-def _checked(view: ViewBeforeVisit) -> ViewBeforeVisit:
-    check_type("since", view, ViewBeforeVisit)
+def _check_view(view: ViewBeforeVisit) -> ViewBeforeVisit:
+    check_type("before_visit", view, ViewBeforeVisit)
     version = None if view.last_viewed_version is None else check_version(view.last_viewed_version)
     return ViewBeforeVisit(
-        check_moment("since", view.last_viewed_at), version, check_moment("visited", view.visited_at)
+        check_moment("last_viewed_at", view.last_viewed_at), version, check_moment("visited_at", view.visited_at)
     )
 
 
-def _is_moment(stored: datetime, moment: datetime) -> bool:
+def _is_same(stored: datetime, moment: datetime) -> bool:
     # What is stored was rounded to the millisecond (S13).
     return abs(stored - moment) < timedelta(milliseconds=1)
 

@@ -5,8 +5,8 @@ from everyskill.database.catalog.publishing import LockedSkill
 from everyskill.database.catalog.visible_at import allocate_visible_at
 from everyskill.database.people.users import lock_user
 from everyskill.database.transactions import TenantConnection
-from everyskill.errors import InvalidChoice, SkillNotFound, UserNotFound
-from everyskill.model.inputs import MAX_NAME_LENGTH, check_content, check_id, check_limit, check_type
+from everyskill.errors import SkillNotFound, UserNotFound
+from everyskill.model.inputs import MAX_NAME_LENGTH, check_choice, check_content, check_id, check_limit, check_type
 from everyskill.model.skills import (
     Outcome,
     Publication,
@@ -30,9 +30,11 @@ async def publish_skill(tenant: TenantScope, folder: SkillFolder, *, author_id: 
     Raises InvalidArgument, InvalidIdentifier, InvalidText, UserNotFound for an unknown author, TenantNotFound.
     """
     check_type("folder", folder, SkillFolder).checked()
+    if author_id is not None:
+        check_id("author_id", author_id)
     async with tenant._transactions.write() as connection:
         if author_id is not None:
-            await _require_user(connection, check_id("author_id", author_id))
+            await _require_user(connection, author_id)
         held = await _lock_or_create(connection, folder, author_id)
         if held.origin.content_hash is not None and _says_the_same(held, folder):
             return _publication(held.skill, held.skill.published_version or 0, Outcome.UNCHANGED, held.skill.status)
@@ -40,7 +42,8 @@ async def publish_skill(tenant: TenantScope, folder: SkillFolder, *, author_id: 
 
 
 async def archive_skill(tenant: TenantScope, slug: str) -> Skill:
-    """Hides a skill everywhere and keeps all its rows (S11). Raises SkillNotFound."""
+    """Hides a skill everywhere and keeps all its rows (S11). Raises SkillNotFound and InvalidIdentifier."""
+    check_slug(slug)
     async with tenant._transactions.write() as connection:
         held = await _lock(connection, slug)
         await publishing.set_status(connection, held.skill.id, SkillStatus.ARCHIVED)
@@ -50,8 +53,10 @@ async def archive_skill(tenant: TenantScope, slug: str) -> Skill:
 async def restore_skill(tenant: TenantScope, slug: str) -> Skill:
     """Shows an archived skill again (S11): unchanged, it badges nobody; edited meanwhile, it is updated as of now.
 
-    One that never had a version becomes a draft. Does nothing to a skill that is not archived. Raises SkillNotFound.
+    One that never had a version becomes a draft. Does nothing to a skill that is not archived. Raises SkillNotFound and
+    InvalidIdentifier.
     """
+    check_slug(slug)
     async with tenant._transactions.write() as connection:
         held = await _lock(connection, slug)
         if held.skill.status is SkillStatus.ARCHIVED:
@@ -65,6 +70,7 @@ async def get_skill(tenant: TenantScope, slug_or_id: str, *, include_hidden: boo
     Raises SkillNotFound for a skill that is not there or another tenant's, and for a draft or an archived one unless
     hidden skills are included; InvalidIdentifier.
     """
+    check_id("skill", slug_or_id)
     async with tenant._transactions.read() as connection:
         skill = await require_skill(connection, slug_or_id, include_hidden=include_hidden)
         number = skill.published_version
@@ -93,17 +99,17 @@ async def list_skills(
     for field, value in (("category", category), ("text", text)):
         if value is not None:
             check_content(field, value, longest=MAX_NAME_LENGTH)
-    if status is not None and status not in list(SkillStatus):
-        raise InvalidChoice("status", str(status), tuple(SkillStatus))
+    chosen_status = None if status is None else check_choice("status", status, SkillStatus)
     check_limit(limit)
+    after_slug = None if cursor is None else check_slug(cursor)
     async with tenant._transactions.read() as connection:
         items = await skills.list_skills(
             connection,
             user_id,
             category=category,
             text=text or None,
-            status=None if status is None else SkillStatus(status),
-            after_slug=None if cursor is None else check_slug(cursor),
+            status=chosen_status,
+            after_slug=after_slug,
             limit=limit + 1,
         )
     return SkillListPage(items[:limit], items[limit - 1].slug if len(items) > limit else None)
@@ -116,8 +122,8 @@ async def list_categories(tenant: TenantScope) -> list[str]:
 
 
 async def require_skill(connection: TenantConnection, slug_or_id: str, *, include_hidden: bool = False) -> Skill:
-    """The skill of that slug or id. Raises SkillNotFound, also for a hidden one by default, and InvalidIdentifier."""
-    skill = await skills.find_skill(connection, check_id("skill", slug_or_id), include_hidden=include_hidden)
+    """The skill of that slug or id. Raises SkillNotFound, also for a hidden one by default."""
+    skill = await skills.find_skill(connection, slug_or_id, include_hidden=include_hidden)
     if skill is None:
         raise SkillNotFound(slug_or_id)
     return skill
@@ -174,7 +180,7 @@ async def _show(connection: TenantConnection, held: LockedSkill) -> None:
 
 
 async def _lock(connection: TenantConnection, slug: str) -> LockedSkill:
-    held = await publishing.lock_skill(connection, check_slug(slug))
+    held = await publishing.lock_skill(connection, slug)
     if held is None:
         raise SkillNotFound(slug)
     return held

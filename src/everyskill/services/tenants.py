@@ -9,14 +9,14 @@ from everyskill.services.tenant_scope import TenantScope
 
 
 async def create_tenant(tenant: TenantScope, name: str, *, slug: str | None = None) -> TenantInfo:
-    """Adds this tenant. The slug is the id where none is given.
+    """Adds this tenant. Where no slug is given it is the id, so give one where the id is no slug.
 
     Raises TenantExists when the id or the slug is taken, InvalidText or InvalidIdentifier.
     """
     check_text("name", name, longest=MAX_NAME_LENGTH)
-    check_slug(slug if slug is not None else tenant.tenant_id)
+    checked_slug = check_slug(tenant.tenant_id if slug is None else slug)
     async with tenant._transactions.write() as connection:
-        return await tenants.insert_tenant(connection, name=name, slug=slug or tenant.tenant_id)
+        return await tenants.insert_tenant(connection, name=name, slug=checked_slug)
 
 
 async def get_tenant(tenant: TenantScope) -> TenantInfo:

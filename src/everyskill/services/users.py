@@ -1,10 +1,10 @@
-"""Users: the people of a tenant."""
+"""Users of a tenant."""
 
 from everyskill.database.people import users
 from everyskill.database.people.tenants import find_tenant
 from everyskill.database.transactions import TenantConnection
-from everyskill.errors import InvalidChoice, TenantInactive, TenantNotFound, UserNotFound
-from everyskill.model.inputs import MAX_LIMIT, MAX_NAME_LENGTH, check_id, check_limit, check_text
+from everyskill.errors import TenantInactive, TenantNotFound, UserNotFound
+from everyskill.model.inputs import MAX_LIMIT, MAX_NAME_LENGTH, check_choice, check_id, check_limit, check_text
 from everyskill.model.tenants import Role, User
 from everyskill.services.tenant_scope import TenantScope
 
@@ -17,24 +17,23 @@ async def add_user(
     name: str | None = None,
     role: Role | str = Role.MEMBER,
 ) -> User:
-    """Adds a person. Raises UserExists when the id or the e-mail is taken in this tenant, and TenantNotFound."""
-    _check_person(user_id, email, name, role)
+    """Adds a user. Raises UserExists where the id or the e-mail address is taken in this tenant, TenantNotFound,
+    InvalidIdentifier, InvalidText and InvalidChoice.
+    """
+    _check_user(user_id, email, name, role)
     async with tenant._transactions.write() as connection:
         return await users.insert_user(connection, user_id, email=email, name=name, role=Role(role))
 
 
 async def get_user(tenant: TenantScope, user_id: str) -> User:
-    """What is known of a person. Raises UserNotFound, also for one of another tenant (S15)."""
+    """A user by id. Raises UserNotFound, also for one of another tenant (S15), and InvalidIdentifier."""
     check_id("user_id", user_id)
     async with tenant._transactions.read() as connection:
-        user = await users.find_user(connection, user_id)
-    if user is None:
-        raise UserNotFound(user_id)
-    return user
+        return await _require_user(connection, user_id)
 
 
 async def list_users(tenant: TenantScope, limit: int = MAX_LIMIT) -> list[User]:
-    """The first people of the tenant by id; `limit` is 1 to 100. Raises InvalidLimit."""
+    """The first users of the tenant by id; `limit` is 1 to 100. Raises InvalidLimit."""
     check_limit(limit)
     async with tenant._transactions.read() as connection:
         return await users.list_users(connection, limit=limit)
@@ -50,10 +49,10 @@ async def admit_user(
 ) -> User:
     """The user as this tenant knows them, added where it does not: for those whom an identity provider authenticated.
 
-    Who is known already stays as they are, and an e-mail that somebody else has is left out. Raises TenantNotFound,
-    TenantInactive, and what add_user raises for bad input.
+    A known user stays as they are, and an e-mail address that another user has is left out. Raises TenantNotFound,
+    TenantInactive, InvalidIdentifier, InvalidText and InvalidChoice.
     """
-    _check_person(user_id, email, name, role)
+    _check_user(user_id, email, name, role)
     async with tenant._transactions.read() as connection:
         await _require_active(connection)
         known = await users.find_user(connection, user_id)
@@ -63,18 +62,19 @@ async def admit_user(
         # Once more without the e-mail, in case that is what was taken.
         for address in (email, None):
             await users.insert_user_if_new(connection, user_id, email=address, name=name, role=Role(role))
-        added = await users.find_user(connection, user_id)
-    if added is None:
-        raise UserNotFound(user_id)
-    return added
+        return await _require_user(connection, user_id)
 
 
 async def get_active_user(tenant: TenantScope, user_id: str) -> User:
-    """What is known of a person who may come in. Raises TenantNotFound, TenantInactive, UserNotFound."""
+    """A user by id, of an active tenant. Raises TenantNotFound, TenantInactive, UserNotFound, InvalidIdentifier."""
     check_id("user_id", user_id)
     async with tenant._transactions.read() as connection:
         await _require_active(connection)
-        user = await users.find_user(connection, user_id)
+        return await _require_user(connection, user_id)
+
+
+async def _require_user(connection: TenantConnection, user_id: str) -> User:
+    user = await users.find_user(connection, user_id)
     if user is None:
         raise UserNotFound(user_id)
     return user
@@ -88,10 +88,9 @@ async def _require_active(connection: TenantConnection) -> None:
         raise TenantInactive(found.id)
 
 
-def _check_person(user_id: str, email: str | None, name: str | None, role: Role | str) -> None:
+def _check_user(user_id: str, email: str | None, name: str | None, role: Role | str) -> None:
     check_id("user_id", user_id)
     for field, value in (("email", email), ("name", name)):
         if value is not None:
             check_text(field, value, longest=MAX_NAME_LENGTH)
-    if role not in list(Role):
-        raise InvalidChoice("role", str(role), tuple(Role))
+    check_choice("role", role, Role)

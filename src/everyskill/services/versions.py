@@ -14,6 +14,7 @@ from everyskill.services.tenant_scope import TenantScope
 
 async def list_versions(tenant: TenantScope, slug_or_id: str, *, include_hidden: bool = False) -> list[VersionSummary]:
     """The history of a skill, newest first, without the texts. Raises as get_skill does."""
+    check_id("skill", slug_or_id)
     async with tenant._transactions.read() as connection:
         skill = await require_skill(connection, slug_or_id, include_hidden=include_hidden)
         return await versions.list_versions(connection, skill.id)
@@ -24,6 +25,7 @@ async def compare_versions(tenant: TenantScope, slug_or_id: str, old: int, new: 
 
     Raises VersionNotFound for a number the skill does not have, InvalidVersion, and what get_skill raises.
     """
+    check_id("skill", slug_or_id)
     check_version(old)
     check_version(new)
     async with tenant._transactions.read() as connection:

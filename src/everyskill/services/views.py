@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
+from everyskill.database.views.record import Missing
 from everyskill.errors import EverySkillError, SkillNotFound, TenantNotFound, UserNotFound
 from everyskill.model.inputs import check_id, check_ids, check_moment, check_version
 from everyskill.model.views import NewUserSkillView, UserSkillView, ViewState
@@ -40,7 +41,10 @@ async def record_skill_view(
 
 
 async def get_user_view(tenant: TenantScope, user_id: str, skill_id: str) -> UserSkillView | None:
-    """The user's last view of the skill; None when there is none, whatever the reason (S15)."""
+    """The user's last view of the skill; None when there is none, whatever the reason (S15).
+
+    Batched as get_user_views_for_skills is. Raises InvalidIdentifier and Overloaded.
+    """
     return (await get_user_views_for_skills(tenant, user_id, [skill_id])).get(skill_id)
 
 
@@ -60,7 +64,7 @@ async def get_user_views_for_skills(
 
 
 async def get_updated_skill_ids(tenant: TenantScope, user_id: str, skill_ids: Iterable[str]) -> set[str]:
-    """Which of these skills deserve an Updated badge for the user (S1). Asks and raises as the batch above does."""
+    """Which of these skills deserve an Updated badge for the user (S1). Raises as get_user_views_for_skills does."""
     check_id("user_id", user_id)
     unique = check_ids("skill_id", skill_ids)
     if not unique:
@@ -69,9 +73,9 @@ async def get_updated_skill_ids(tenant: TenantScope, user_id: str, skill_ids: It
 
 
 async def get_view_states(tenant: TenantScope, user_id: str, skill_ids: Iterable[str]) -> dict[str, ViewState]:
-    """The user's last views by skill id, each with whether it deserves a badge: both of the above for one query.
+    """The user's last views by skill id, each with whether it deserves a badge (S1), in one query (S12).
 
-    Asks and raises as they do.
+    Raises TooManyIds above 10,000, InvalidIdentifier, and Overloaded.
     """
     check_id("user_id", user_id)
     unique = check_ids("skill_id", skill_ids)
@@ -80,11 +84,8 @@ async def get_view_states(tenant: TenantScope, user_id: str, skill_ids: Iterable
     return await tenant._batched.find_view_states(tenant.tenant_id, user_id, unique)
 
 
-def missing_error(missing: str, tenant_id: str, user_id: str, skill_id: str) -> EverySkillError:
+def missing_error(missing: Missing, tenant_id: str, user_id: str, skill_id: str) -> EverySkillError:
     """The error that says what a view could not be recorded without."""
-    errors: dict[str, EverySkillError] = {
-        "tenant": TenantNotFound(tenant_id),
-        "user": UserNotFound(user_id),
-        "skill": SkillNotFound(skill_id),
-    }
-    return errors[missing]
+    if missing == "tenant":
+        return TenantNotFound(tenant_id)
+    return UserNotFound(user_id) if missing == "user" else SkillNotFound(skill_id)

@@ -18,8 +18,9 @@ async def get_changes(tenant: TenantScope, user_id: str, skill_id: str) -> list[
     Raises SkillNotFound for a skill that is not there, hidden, or another tenant's; InvalidIdentifier.
     """
     check_id("user_id", user_id)
+    check_id("skill_id", skill_id)
     async with tenant._transactions.read() as connection:
-        return _summary(await _find(connection, user_id, check_id("skill_id", skill_id)))
+        return _summary(await _find(connection, user_id, skill_id))
 
 
 async def get_changes_for_skills(
@@ -41,7 +42,10 @@ async def get_changes_for_skills(
 async def visit_skill(tenant: TenantScope, user_id: str, skill_id: str) -> Visit:
     """Shows what changed since the user last saw the skill, then records this view of the published version.
 
-    Both in one transaction, which concurrent visits share. Raises as record_skill_view does.
+    Both in one transaction, which concurrent visits share. When this returns, it is committed (S14).
+
+    Raises SkillNotFound for a skill that is not there, hidden, or another tenant's; UserNotFound, TenantNotFound,
+    InvalidIdentifier, Overloaded.
     """
     check_id("user_id", user_id)
     found = await tenant._batched.visit(tenant.tenant_id, user_id, check_id("skill_id", skill_id))

@@ -68,13 +68,14 @@ async def count_whats_new(tenant: TenantScope, user_id: str, at_most: int | None
 async def mark_all_seen(tenant: TenantScope, user_id: str, as_of: datetime) -> int:
     """Takes the badge from all that was updated up to `as_of`, the moment of the list the user saw (S8).
 
-    What became visible later keeps its badge. Counts no views. Returns how many rows moved. Raises UserNotFound,
-    InvalidTimestamp, InvalidIdentifier.
+    What became visible later keeps its badge. Counts no views. Returns how many skills lost their badge.
+
+    Raises UserNotFound, InvalidTimestamp, InvalidIdentifier.
     """
     check_id("user_id", user_id)
     moment = check_moment("as_of", as_of)
     async with tenant._transactions.write() as connection:
-        moved, has_user = await mark_seen.mark_all_seen(connection, user_id, moment)
+        marked, has_user = await mark_seen.mark_all_seen(connection, user_id, moment)
     if not has_user:
         raise UserNotFound(user_id)
-    return moved
+    return marked

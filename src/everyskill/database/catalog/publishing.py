@@ -16,8 +16,8 @@ LOCK_SKILL = Statement("""
     SELECT s.id FROM skills AS s WHERE s.tenant_id = :tenant_id AND s.slug = :slug FOR NO KEY UPDATE
 """)
 
-# The locked skill and the origin of its published version. A statement of its own after the lock: one that waited would
-# see the new skill, and beside it the versions of before.
+# The locked skill, and where its published version comes from. Not joined in LOCK_SKILL: after waiting for a lock,
+# PostgreSQL reads only the locked row again, and the joined version would come from the snapshot before.
 # By skills_tenant_id_slug_unique and skill_versions_pkey.
 FIND_LOCKED_SKILL = Statement(f"""
     SELECT {SKILL_COLUMNS}, sv.content_hash, sv.created_by AS version_author, sv.created_at AS version_created_at
@@ -44,8 +44,8 @@ INSERT_VERSION = Statement("""
     RETURNING sv.id, sv.version
 """)
 
-# Later than that of every other skill, also when the clock was set back: feeds begin where they ended.
-# By skills_visible_idx. NULL leaves it as it is.
+# Later than that of every other skill of the tenant, also when the clock was set back, because checkpoints look for
+# later ones only. By skills_visible_idx. NULL leaves it as it is.
 _VISIBLE_AT = """
     CASE WHEN :visible_at::timestamptz IS NULL THEN s.visible_at
          ELSE greatest(
@@ -65,7 +65,7 @@ UPDATE_SKILL = Statement(f"""
      WHERE s.tenant_id = :tenant_id AND s.id = :skill_id
 """)
 
-# Shows or hides a skill, by skills_pkey.
+# Archives or restores a skill, by skills_pkey.
 SET_STATUS = Statement(f"""
     UPDATE skills AS s
        SET status = :status, updated_at = coalesce(:updated_at, s.updated_at), visible_at = {_VISIBLE_AT}
@@ -112,7 +112,7 @@ async def lock_skill(connection: TenantConnection, slug: str) -> LockedSkill | N
 async def insert_skill(connection: TenantConnection, folder: SkillFolder, author_id: str | None) -> None:
     """Adds a draft of that slug unless there is a skill already. Raises TenantNotFound."""
     with translate_constraint_errors(skills_tenant_id_fkey=TenantNotFound(connection.tenant_id)):
-        await connection.fetch(
+        await connection.execute(
             INSERT_SKILL,
             slug=folder.slug,
             name=folder.name,
@@ -154,7 +154,7 @@ async def update_skill(
 
     No category leaves it as it is.
     """
-    await connection.fetch(
+    await connection.execute(
         UPDATE_SKILL,
         skill_id=skill_id,
         name=folder.name,
@@ -176,12 +176,12 @@ async def set_status(
     updated_at: datetime | None = None,
     visible_at: datetime | None = None,
 ) -> None:
-    """Shows or hides a skill. A time that is None stays as it is."""
-    await connection.fetch(SET_STATUS, skill_id=skill_id, status=status, updated_at=updated_at, visible_at=visible_at)
+    """Archives or restores a skill. A time that is None stays as it is."""
+    await connection.execute(SET_STATUS, skill_id=skill_id, status=status, updated_at=updated_at, visible_at=visible_at)
 
 
 async def move_author(
     connection: TenantConnection, skill_id: str, user_id: str, *, version: int, moment: datetime
 ) -> None:
     """Moves an author's own row along, if there is one (S9)."""
-    await connection.fetch(MOVE_AUTHOR, skill_id=skill_id, user_id=user_id, version=version, moment=moment)
+    await connection.execute(MOVE_AUTHOR, skill_id=skill_id, user_id=user_id, version=version, moment=moment)

@@ -1,11 +1,13 @@
-"""Orders the moments at which changes become visible against the moments of the lists that show them.
+"""Orders the moments at which changes become visible against the moments of lists (their `as_of`).
 
-A publisher takes a moment, writes it as `updated_at` and commits; until then nobody sees the change. A list read in
-between misses it, though the list is the younger of the two, and marking that list as seen would lose the change. So a
-publisher takes its moment under the tenant's exclusive lock and holds that to its commit, and the moment of a list is
-taken under the shared lock. What is stored is rounded to the millisecond, so a publisher takes the one after the
-rounded clock and waits for it: then its moment is later than that of every list and every stored view before it, and
-not later than that of any that come after its commit.
+1. The problem: a publication takes a moment, writes it as `updated_at` and commits; until then nobody sees the change.
+   A list that is read in between misses it although its moment is later, and marking that list as seen would lose the
+   change.
+2. The lock: a publication takes its moment under the tenant's exclusive advisory lock and holds that to its commit; the
+   moment of a list is taken under the same lock, shared. So a list either waits for a publication or is earlier.
+3. The next millisecond: stored moments are rounded (S13). So a publication takes the millisecond after the rounded
+   clock, which is later than the moment of every list and every stored view before it.
+4. The sleep: it waits until that millisecond has come, so that its moment is not later than what follows its commit.
 """
 
 from datetime import datetime
@@ -30,7 +32,7 @@ READ_LIST_MOMENT = Statement(f"""
     SELECT CASE WHEN pg_advisory_xact_lock_shared({_LOCK}) IS NOT NULL THEN clock_timestamp() END
 """)
 
-# The clock, by one row of tenants_pkey.
+# The clock. From the tenant's row, by tenants_pkey, only because every statement names its tenant.
 READ_CLOCK = Statement("SELECT clock_timestamp() FROM tenants WHERE tenants.id = :tenant_id")
 
 

@@ -1,9 +1,10 @@
-"""What's New, told step by step.
+"""What's New, step by step.
 
 1. `first_page.find_first_pages` answers nearly every call: where a user has few views, or where little changed since
    the user's checkpoint, those few skills are looked up. Concurrent calls share its statement.
 2. Where it answers None, `walk.walk_feed` reads the updates of the last 30 days, newest first, up to the limit.
-3. What that walk proved is saved as the user's checkpoint, so that the next feed ends at step 1.
+3. What that walk read completely is saved as the user's checkpoint, so that later feeds end at step 1. The very first
+   walk of a user only makes the row to save in.
 
 Behind the first page `walk.find_page_after` goes on from a cursor. `mark_seen.mark_all_seen` empties the feed.
 """

@@ -1,8 +1,8 @@
-"""Saves what a feed has proved, so that it is not read twice from its beginning.
+"""Saves what a walk read completely, so that a feed is not read twice from its beginning.
 
 A checkpoint says: of all skills up to its `visible_at`, those in `pending_skill_ids` alone are updated for the user;
 where it has a `complete_above`, only of updates later than that. It stays true, as a skill becomes updated for somebody
-in two ways only: it changes or is shown again, and then its own `visible_at` is later; or somebody's first view was of
+in two ways only: it changes or is restored, and then its own `visible_at` is later; or somebody's first view was of
 an older state than what is published, and then recording that view invalidates the checkpoint.
 docs/decisions/0008 says why no order of concurrent acts gets between the two.
 """
@@ -17,8 +17,9 @@ from everyskill.database.transactions import TenantConnection, recording_lock
 from everyskill.model.whats_new import WhatsNewItem
 
 # Where a checkpoint would begin: the newest `visible_at` (skills_visible_idx), and the token of the user's row
-# (feed_checkpoints_pkey). Whoever records views of the user holds the lock, shared, from before the statement to the
-# commit; here it is tried for and released at once. True if nobody held it after this statement's snapshot was taken.
+# (feed_checkpoints_pkey). Whoever records views of the user holds the lock, shared, from before its snapshot to its
+# commit. Where it can be had here, and it is released at once, no such transaction is open, and whatever was recorded
+# before is in this statement's snapshot.
 READ_START = Statement("""
     SELECT CASE WHEN pg_try_advisory_lock(:recording_lock::bigint) THEN pg_advisory_unlock(:recording_lock)
                 ELSE false END AS nobody_records,
@@ -28,7 +29,8 @@ READ_START = Statement("""
              WHERE feed_checkpoints.tenant_id = :tenant_id AND feed_checkpoints.user_id = :user_id) AS token
 """)
 
-# Makes a row for the next feed to save in. Nobody waits for a checkpoint: the next feed may do this as well.
+# Makes a row for the next feed to save in, in feed_checkpoints_pkey. Nobody waits for a checkpoint: the next feed may
+# do this as well.
 OPEN = Statement(
     "INSERT INTO feed_checkpoints (tenant_id, user_id) VALUES (:tenant_id, :user_id) ON CONFLICT DO NOTHING",
     lock_timeout="50ms",
@@ -102,9 +104,9 @@ async def read_start(connection: TenantConnection, user_id: str) -> Start | None
 async def save(connection: TenantConnection, user_id: str, proven: Checkpoint) -> None:
     """Saves a checkpoint, unless the user's was invalidated since; where there was no row, makes one for the next."""
     if proven.token is None:
-        await connection.fetch(OPEN, user_id=user_id)
+        await connection.execute(OPEN, user_id=user_id)
         return
-    await connection.fetch(
+    await connection.execute(
         SAVE,
         user_id=user_id,
         visible_at=proven.visible_at,
@@ -116,4 +118,4 @@ async def save(connection: TenantConnection, user_id: str, proven: Checkpoint) -
 
 async def invalidate(connection: TenantConnection, user_ids: Collection[str]) -> None:
     """Empties these users' checkpoints, and keeps those that are just being proved from being saved."""
-    await connection.fetch(INVALIDATE, user_ids=list(user_ids))
+    await connection.execute(INVALIDATE, user_ids=list(user_ids))

@@ -19,11 +19,13 @@ class FeedLookup(Struct, frozen=True):
 
 # First finds what there is to look up: all of a user's views (user_skill_views_tenant_user_skill_unique), or what
 # became visible since the user's checkpoint (feed_checkpoints_pkey, skills_visible_idx) and what is pending in it. Each
-# is counted to one more than :max_lookups. Then looks those skills up (skills_pkey), and to each the view.
+# is counted no further than to one more than :max_lookups. Then looks those skills up (skills_pkey), and to each the
+# view.
 FIND_FIRST_PAGES = Statement(f"""
     SELECT asked.place, found.has_few_views, found.has_few_changes, found.complete_above IS NULL AS is_complete, item.*
       FROM ROWS FROM (json_to_recordset(:lookups::json) AS (user_id text, max_items integer))
            WITH ORDINALITY AS asked (user_id, max_items, place)
+      -- 1. Which way is short: all views, or the changes since the checkpoint?
       JOIN LATERAL (
           SELECT (SELECT count(*)
                     FROM (SELECT
@@ -40,6 +42,7 @@ FIND_FIRST_PAGES = Statement(f"""
                                LIMIT :max_lookups + 1) AS counted
                      ) <= :max_lookups AS has_few_changes,
                  checkpoint.*
+            -- One row, also for a user without a checkpoint.
             FROM (SELECT) AS always
             LEFT JOIN LATERAL (
                 SELECT c.visible_at, c.pending_skill_ids, c.complete_above
@@ -49,9 +52,11 @@ FIND_FIRST_PAGES = Statement(f"""
             ) AS checkpoint ON true
           OFFSET 0
       ) AS found ON true
+      -- 3. The items: of the skills in question, those that are updated.
       LEFT JOIN LATERAL (
           SELECT s.id AS skill_id, s.name AS skill_name, s.slug AS skill_slug, s.category, s.updated_at,
                  v.last_viewed_at, v.view_count
+            -- 2. The skills in question: viewed; or changed since the checkpoint, or pending in it.
             FROM (SELECT v.skill_id
                     FROM user_skill_views AS v
                    WHERE v.tenant_id = :tenant_id AND v.user_id = asked.user_id AND found.has_few_views
@@ -95,6 +100,7 @@ async def find_first_pages(
     may_go_on = [False for _ in lookups]
     for row in await connection.fetch(FIND_FIRST_PAGES, lookups=to_json(lookups), max_lookups=max_lookups):
         place = row["place"] - 1
+        # More may follow, unless all views or a complete checkpoint were looked up.
         may_go_on[place] = not (row["has_few_views"] or (row["has_few_changes"] and row["is_complete"]))
         if row["skill_id"] is not None:
             feeds[place].append(_read_item(row))

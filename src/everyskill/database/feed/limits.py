@@ -4,10 +4,10 @@ from msgspec import Struct
 
 
 class FeedLimits(Struct, frozen=True):
-    """`max_lookups`: where more skills than this would have to be looked up, the feed is walked instead. Looking 64 up
-    costs about as much as everything else that a feed costs.
+    """`max_lookups`: a user with more views than this, and with more changes since the checkpoint, gets a walked feed.
+    Looking 64 skills up costs about as much as everything else that a feed costs. Pending skills come on top.
 
-    `max_pending`: a checkpoint keeps this many items of a long feed: a few first pages.
+    `max_pending`: a walk reads at least this many items for its checkpoint: a few first pages of a long feed.
     """
 
     max_lookups: int = 64

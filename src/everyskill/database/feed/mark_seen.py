@@ -6,12 +6,13 @@ from everyskill.database.rules import IS_UPDATED
 from everyskill.database.statements import CUSTOM_NESTED_LOOP_PLAN, Statement
 from everyskill.database.transactions import TenantConnection
 
-# Moves the user's updated views, by user_skill_views_tenant_user_skill_unique or skills_recent_updates_idx, whichever
-# the planner finds to be fewer. :as_of is not rounded to the millisecond as stored moments are:
-# catalog/visible_at.py says why the exact moment compares right.
+# Brings the user's updated views up to date: found by user_skill_views_tenant_user_skill_unique and skills_pkey, or
+# from skills_recent_updates_idx where that is less; written by user_skill_views_pkey. :as_of is exact and stored
+# moments are rounded to the millisecond; what is published after a list has a moment later than the list's even so
+# (catalog/visible_at.py).
 MARK_ALL_SEEN = Statement(
     f"""
-    WITH stale AS (
+    WITH updated AS (
         SELECT v.id, s.published_version
           FROM user_skill_views AS v
           JOIN skills AS s ON s.tenant_id = v.tenant_id AND s.id = v.skill_id
@@ -20,15 +21,15 @@ MARK_ALL_SEEN = Statement(
          -- The order in which batches of views lock their rows, so that no two deadlock.
          ORDER BY v.skill_id
            FOR NO KEY UPDATE OF v
-    ), moved AS (
+    ), marked AS (
         UPDATE user_skill_views AS v
            SET last_viewed_at = greatest(v.last_viewed_at, least(:as_of, clock_timestamp())),
-               last_viewed_version = greatest(v.last_viewed_version, stale.published_version)
-          FROM stale
-         WHERE v.tenant_id = :tenant_id AND v.id = stale.id
+               last_viewed_version = greatest(v.last_viewed_version, updated.published_version)
+          FROM updated
+         WHERE v.tenant_id = :tenant_id AND v.id = updated.id
         RETURNING v.id
     )
-    SELECT (SELECT count(*) FROM moved) AS moved,
+    SELECT (SELECT count(*) FROM marked) AS marked,
            EXISTS (SELECT FROM users AS u WHERE u.tenant_id = :tenant_id AND u.id = :user_id) AS has_user
     """,
     plan=CUSTOM_NESTED_LOOP_PLAN,
@@ -36,6 +37,6 @@ MARK_ALL_SEEN = Statement(
 
 
 async def mark_all_seen(connection: TenantConnection, user_id: str, as_of: datetime) -> tuple[int, bool]:
-    """Moves the user's stale views up to a list's moment (S8): how many, and whether there is such a user."""
+    """Moves the user's updated views up to an `as_of` (S8): how many, and whether there is such a user."""
     [row] = await connection.fetch(MARK_ALL_SEEN, user_id=user_id, as_of=as_of)
-    return row["moved"], row["has_user"]
+    return row["marked"], row["has_user"]

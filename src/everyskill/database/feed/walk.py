@@ -9,7 +9,7 @@ from everyskill.database.transactions import TenantConnection
 from everyskill.model.whats_new import FeedCursor, WhatsNewItem
 
 # The published updates of the window by skills_recent_updates_idx, in the order of the feed, and to each the view of
-# the user by user_skill_views_tenant_user_skill_unique; OFFSET 0 keeps the planner from turning the join round.
+# the user by user_skill_views_tenant_user_skill_unique; OFFSET 0 keeps the planner from starting with the views.
 _UPDATES_AND_VIEWS = f"""
       FROM skills AS s
       JOIN LATERAL (
@@ -21,7 +21,8 @@ _UPDATES_AND_VIEWS = f"""
      WHERE s.tenant_id = :tenant_id AND {IS_PUBLISHED} AND {IN_WINDOW} AND {IS_UPDATED}
 """
 
-# The items behind a cursor. The second line implies the first, which lets the index scan start at the cursor.
+# The items behind a cursor: older than it, or as old and with a greater id. The first condition says so together with
+# the second, and lets the index scan start at the cursor.
 FIND_ITEMS_AFTER = Statement(f"""
     SELECT s.id AS skill_id, s.name AS skill_name, s.slug AS skill_slug, s.category, s.updated_at,
            v.last_viewed_at, v.view_count

@@ -1,18 +1,20 @@
 """Asks about the tenant of a transaction, and adds it."""
 
-from everyskill.database.statements import Statement, read_row
+from everyskill.database.statements import Statement, read_row, read_rows
 from everyskill.database.transactions import TenantConnection, translate_constraint_errors
 from everyskill.errors import TenantExists
 from everyskill.model.tenants import TenantInfo
 
-TENANT_COLUMNS = "tenants.id, tenants.name, tenants.slug, tenants.is_active, tenants.created_at, tenants.updated_at"
+TENANT_INFO_COLUMNS = (
+    "tenants.id, tenants.name, tenants.slug, tenants.is_active, tenants.created_at, tenants.updated_at"
+)
 
 # The tenant of the transaction, by tenants_pkey.
-FIND_TENANT = Statement(f"SELECT {TENANT_COLUMNS} FROM tenants WHERE tenants.id = :tenant_id")
+FIND_TENANT = Statement(f"SELECT {TENANT_INFO_COLUMNS} FROM tenants WHERE tenants.id = :tenant_id")
 
 # Adds it; tenants_pkey and tenants_slug_unique refuse a second one.
 INSERT_TENANT = Statement(f"""
-    INSERT INTO tenants (id, name, slug) VALUES (:tenant_id, :name, :slug) RETURNING {TENANT_COLUMNS}
+    INSERT INTO tenants (id, name, slug) VALUES (:tenant_id, :name, :slug) RETURNING {TENANT_INFO_COLUMNS}
 """)
 
 
@@ -26,5 +28,6 @@ async def insert_tenant(connection: TenantConnection, *, name: str, slug: str) -
     with translate_constraint_errors(
         tenants_pkey=TenantExists("id", connection.tenant_id), tenants_slug_unique=TenantExists("slug", slug)
     ):
-        [row] = await connection.fetch(INSERT_TENANT, name=name, slug=slug)
-    return TenantInfo(**row)
+        rows = await connection.fetch(INSERT_TENANT, name=name, slug=slug)
+    [tenant] = read_rows(rows, TenantInfo)
+    return tenant

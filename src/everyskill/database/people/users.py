@@ -63,4 +63,4 @@ async def insert_user_if_new(
 ) -> None:
     """Adds a user unless somebody has the id or the e-mail already. Raises TenantNotFound."""
     with translate_constraint_errors(users_tenant_id_fkey=TenantNotFound(connection.tenant_id)):
-        await connection.fetch(INSERT_USER_IF_NEW, user_id=user_id, email=email, name=name, role=role.value)
+        await connection.execute(INSERT_USER_IF_NEW, user_id=user_id, email=email, name=name, role=role.value)

@@ -23,8 +23,8 @@ LOOKUPS = """
     WITH ORDINALITY AS asked (user_id, skill_ids, place)
 """
 
-# The views of each lookup, by user_skill_views_tenant_user_skill_unique. OFFSET 0 keeps the planner from turning the
-# join round, that is from looking up what is asked for in many rows.
+# The views of each lookup, by user_skill_views_tenant_user_skill_unique. OFFSET 0 keeps the planner from starting
+# with other tables and reading many rows.
 ASKED_VIEWS = """
     LATERAL (
         SELECT seen.id, seen.tenant_id, seen.user_id, seen.skill_id,
@@ -56,7 +56,8 @@ FIND_UPDATED = Statement(f"""
      WHERE {IS_UPDATED}
 """)
 
-# Views with their badges. An unknown version, or a skill that this transaction does not see, is no update.
+# Views with their badges, skills by skills_pkey. A version that is not known, or a skill that this transaction does not
+# see, is no update.
 FIND_VIEW_STATES = Statement(f"""
     SELECT asked.place, v.skill_id, v.last_viewed_at, v.last_viewed_version, v.view_count,
            coalesce(

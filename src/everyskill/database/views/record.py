@@ -1,6 +1,7 @@
-"""Records views: the statement that stands on every page view."""
+"""Records views: the statement that runs on every page view."""
 
 from collections.abc import Collection, Sequence
+from typing import Literal, TypeAlias
 
 import asyncpg
 
@@ -10,9 +11,13 @@ from everyskill.database.statements import Statement
 from everyskill.database.transactions import TenantConnection
 from everyskill.model.views import NewUserSkillView, ViewKey, combine_views
 
+# What a view could not be recorded without.
+Missing: TypeAlias = Literal["tenant", "user", "skill"]
+
 # Records the views of known users and visible skills, neither version nor time beyond what exists (S5), never going
 # back (S4). Users and skills by their primary keys, views by user_skill_views_tenant_user_skill_unique.
-# Returns what was recorded; `is_behind` where the first known version is older than the published one.
+# Returns what was recorded; `is_outdated` where the row had no known version before, and the view is of an older state
+# of the skill than what is published.
 RECORD_VIEWS = Statement(f"""
     WITH seen AS (
         SELECT asked.user_id, asked.skill_id, asked.view_count, v.last_viewed_at, v.last_viewed_version,
@@ -30,6 +35,7 @@ RECORD_VIEWS = Statement(f"""
                WHERE skills.tenant_id = :tenant_id AND skills.id = asked.skill_id
               OFFSET 0
           ) AS s ON true
+          -- v is the view as it will be stored: would the skill still be updated after it?
           JOIN LATERAL (
               -- Not now(), which is when the transaction began: a version committed later may be in the snapshot.
               SELECT least(coalesce(asked.viewed_at, clock_timestamp()), clock_timestamp()) AS last_viewed_at,
@@ -58,7 +64,7 @@ RECORD_VIEWS = Statement(f"""
                  FROM user_skill_views AS before
                 WHERE before.tenant_id = :tenant_id AND before.user_id = seen.user_id
                   AND before.skill_id = seen.skill_id
-           ) IS NULL AS is_behind
+           ) IS NULL AS is_outdated
       FROM seen
 """)
 
@@ -75,33 +81,35 @@ FIND_MISSING = Statement("""
       FROM unnest(:user_ids::text[], :skill_ids::text[]) AS asked (user_id, skill_id)
 """)
 
-_REFERENCES = {
+_REFERENCES: dict[str | None, Missing] = {
     "user_skill_views_tenant_id_fkey": "tenant",
     "user_skill_views_tenant_id_user_id_fkey": "user",
     "user_skill_views_tenant_id_skill_id_fkey": "skill",
 }
 
 
-async def record_views(connection: TenantConnection, views: Sequence[NewUserSkillView]) -> list[str | None]:
+async def record_views(connection: TenantConnection, views: Sequence[NewUserSkillView]) -> list[Missing | None]:
     """Records views in one upsert, those of one user and skill as one; times and versions never go back (S4).
 
-    For each view, in order: None when it was recorded, else what this tenant lacks: "tenant", "user" or "skill".
+    For each view, in order: None when it was recorded, else what this tenant lacks.
     """
     combined = combine_views(views)
     recorded = await _upsert(connection, list(combined.values()))
     # A first view of an older state of the skill is an update for the user, and the skill itself did not change.
-    behind = {user_id for (user_id, _), is_behind in recorded.items() if is_behind}
-    if behind:
-        await invalidate(connection, behind)
-    missing = {}
+    outdated = {user_id for (user_id, _), is_outdated in recorded.items() if is_outdated}
+    if outdated:
+        await invalidate(connection, outdated)
+    missing: dict[ViewKey, Missing] = {}
     if len(recorded) < len(combined):
         missing = await _find_missing(connection, combined.keys() - recorded.keys())
     return [missing.get((view.user_id, view.skill_id)) for view in views]
 
 
-def missing_reference(error: asyncpg.ForeignKeyViolationError) -> str:
-    """What a view refers to that was deleted after its statement had seen it: "tenant", "user" or "skill"."""
-    return _REFERENCES[error.constraint_name or ""]
+def missing_reference(error: asyncpg.ForeignKeyViolationError) -> Missing:
+    """What a view refers to that was deleted after its statement had seen it. Raises any other error again."""
+    if error.constraint_name not in _REFERENCES:
+        raise error
+    return _REFERENCES[error.constraint_name]
 
 
 async def _upsert(connection: TenantConnection, views: Sequence[NewUserSkillView]) -> dict[ViewKey, bool]:
@@ -113,10 +121,10 @@ async def _upsert(connection: TenantConnection, views: Sequence[NewUserSkillView
         versions=[view.last_viewed_version for view in views],
         view_counts=[view.view_count for view in views],
     )
-    return {(row["user_id"], row["skill_id"]): row["is_behind"] for row in rows}
+    return {(row["user_id"], row["skill_id"]): row["is_outdated"] for row in rows}
 
 
-async def _find_missing(connection: TenantConnection, keys: Collection[ViewKey]) -> dict[ViewKey, str]:
+async def _find_missing(connection: TenantConnection, keys: Collection[ViewKey]) -> dict[ViewKey, Missing]:
     rows = await connection.fetch(
         FIND_MISSING, user_ids=[user_id for user_id, _ in keys], skill_ids=[skill_id for _, skill_id in keys]
     )

@@ -11,7 +11,7 @@ from everyskill.database.rules import IS_PUBLISHED
 from everyskill.database.statements import Statement, row_reader, to_json
 from everyskill.database.transactions import TenantConnection
 from everyskill.database.views.lookups import LOOKUPS, Lookup
-from everyskill.database.views.record import record_views
+from everyskill.database.views.record import Missing, record_views
 from everyskill.model.changes import VersionFacts
 from everyskill.model.skills import SkillFile, SkillStatus
 from everyskill.model.views import NewUserSkillView, UserSkillView, ViewKey
@@ -84,10 +84,10 @@ async def find_changes(connection: TenantConnection, lookups: Sequence[Lookup]) 
     return found
 
 
-async def visit_skills(connection: TenantConnection, visits: Sequence[ViewKey]) -> list[SkillChanges | str]:
+async def visit_skills(connection: TenantConnection, visits: Sequence[ViewKey]) -> list[SkillChanges | Missing]:
     """For each user id and skill id, in order, what changed before any of these visits, which are then recorded.
 
-    Where one could not be recorded, what this tenant does not have: "tenant", "user" or "skill".
+    Where one could not be recorded, what this tenant lacks.
     """
     found = await find_changes(connection, [Lookup(user_id, [skill_id]) for user_id, skill_id in visits])
     changes = {visit: each[visit[1]] for visit, each in zip(visits, found, strict=True) if each}
@@ -102,7 +102,7 @@ async def visit_skills(connection: TenantConnection, visits: Sequence[ViewKey]) 
         for user_id, skill_id in visits
         if (user_id, skill_id) in changes
     ]
-    recorded = await record_views(connection, views) if views else []
+    recorded: list[Missing | None] = await record_views(connection, views) if views else []
     missing = {(view.user_id, view.skill_id): reason for view, reason in zip(views, recorded, strict=True)}
     return [missing.get(visit) or changes.get(visit) or "skill" for visit in visits]
 

@@ -78,10 +78,10 @@ class Count(Struct, frozen=True):
     count: int
 
 
-class Moved(Struct, frozen=True):
+class Marked(Struct, frozen=True):
     """How many skills lost their badge."""
 
-    moved: int
+    marked: int
 
 
 class VersionNumber(Struct, frozen=True):

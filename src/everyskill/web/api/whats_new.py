@@ -6,7 +6,7 @@ from litestar.params import JSONBody
 from everyskill.model import WhatsNewPage
 from everyskill.model.whats_new import DEFAULT_LIMIT
 from everyskill.web.api import examples
-from everyskill.web.api.bodies import Count, Moved, SeenUpTo
+from everyskill.web.api.bodies import Count, Marked, SeenUpTo
 from everyskill.web.api.openapi import BODY_PROBLEMS, cacheable_responses, responses
 from everyskill.web.api.parameters import Cursor, Limit, MaxCount
 from everyskill.web.auth.authentication import CurrentIdentity, CurrentTenant
@@ -27,10 +27,10 @@ async def count_whats_new(tenant: CurrentTenant, identity: CurrentIdentity, at_m
     return Count(await tenant.count_whats_new(identity.user_id, at_most))
 
 
-@post("/seen", status_code=200, responses=responses(200, Moved, Moved(3), 404, *BODY_PROBLEMS))
-async def mark_seen(tenant: CurrentTenant, identity: CurrentIdentity, data: JSONBody[SeenUpTo]) -> Moved:
+@post("/seen", status_code=200, responses=responses(200, Marked, Marked(3), 404, *BODY_PROBLEMS))
+async def mark_all_seen(tenant: CurrentTenant, identity: CurrentIdentity, data: JSONBody[SeenUpTo]) -> Marked:
     """Take the badge from all that was updated up to `as_of`. What became visible later keeps it."""
-    return Moved(await tenant.mark_all_seen(identity.user_id, read_moment("as_of", data.as_of)))
+    return Marked(await tenant.mark_all_seen(identity.user_id, read_moment("as_of", data.as_of)))
 
 
-router = Router("/whats-new", route_handlers=[get_whats_new, count_whats_new, mark_seen], tags=["What's New"])
+router = Router("/whats-new", route_handlers=[get_whats_new, count_whats_new, mark_all_seen], tags=["What's New"])

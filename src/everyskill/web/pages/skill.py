@@ -66,11 +66,11 @@ async def show_skill(
     Where the URL names the view before a visit, and that visit is the user's last view, changes are since the former.
     """
     before_visit = _read_view(since, since_version, visited)
-    skill_page = await tenant.get_skill_page(page_context.user_id, slug, since=before_visit)
+    skill_page = await tenant.get_skill_page(page_context.user_id, slug, before_visit=before_visit)
     content = "" if skill_page.published is None else skill_page.published.content
     # In a thread, because it may take a tenth of a second.
     content_html = await asyncio.to_thread(to_html, content)
-    visit_query = "" if skill_page.since is None else _visit_query(skill_page.since, skill_page.as_of)
+    visit_query = "" if skill_page.previous is None else _visit_query(skill_page.previous, skill_page.as_of)
     return render(
         "skill.html",
         page_context=page_context,
@@ -81,7 +81,7 @@ async def show_skill(
 
 
 @post("/skills/{slug:str}/seen", guards=[require_csrf_token])
-async def mark_seen(
+async def record_view(
     tenant: CurrentTenant, identity: CurrentIdentity, slug: FromPath[str], data: URLEncodedBody[MarkSeenForm]
 ) -> Response[Any]:
     """Records the view where no script does."""
@@ -139,4 +139,4 @@ def _visit_query(view: AnyView, visited_at: datetime) -> str:
     return urlencode({"since": iso(view.last_viewed_at), **version, "visited": iso(visited_at)})
 
 
-handlers = [show_skill, mark_seen, add_feedback, show_diff]
+handlers = [show_skill, record_view, add_feedback, show_diff]
