@@ -237,6 +237,13 @@ class Overloaded(EverySkillError):
     sentence = "{max_waiting:,} calls wait for the database already. Try again in a moment."
 
 
+class LockTimeout(EverySkillError):
+    """Another transaction holds a row that this call needs, for longer than a call waits. It is worth trying again."""
+
+    code = "lock_timeout"
+    sentence = "Another transaction holds what this call needs. Try again in a moment."
+
+
 class DatabaseNotReady(EverySkillError):
     """The database is not in a state in which this package may serve from it."""
 

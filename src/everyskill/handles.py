@@ -10,6 +10,7 @@ import asyncpg
 
 from everyskill import services
 from everyskill.database.batched_calls import BatchedCalls
+from everyskill.database.connection_shares import ConnectionShares
 from everyskill.database.connections import (
     check_revision,
     check_serving,
@@ -86,6 +87,8 @@ class Database:
         self._feed_limits = feed_limits
         self._open = AsyncExitStack()
         self._pool: asyncpg.Pool | None = None
+        self._url: str
+        self._shares: ConnectionShares
         self._batched: BatchedCalls
 
     async def __aenter__(self) -> Self:
@@ -95,7 +98,11 @@ class Database:
             url = await opening.enter_async_context(service_url(self.url))
             self._pool = await open_pool(url, size=self._pool_size)
             opening.push_async_callback(self._pool.close)
-            self._batched = BatchedCalls(self._pool, queue_size=self._queue_size, feed_limits=self._feed_limits)
+            self._url = url
+            self._shares = ConnectionShares(self._pool, size=self._pool_size, queue_size=self._queue_size)
+            self._batched = BatchedCalls(
+                self._pool, self._shares, queue_size=self._queue_size, feed_limits=self._feed_limits
+            )
             opening.push_async_callback(self._batched.close)
             self._open = opening.pop_all()
         return self
@@ -108,18 +115,25 @@ class Database:
 
     def tenant(self, tenant_id: str) -> Tenant:
         """The handle of a tenant. Asks the database nothing. Raises InvalidIdentifier."""
-        return Tenant(self._opened(), self._batched, self._feed_limits, tenant_id)
+        self._require_open()
+        return Tenant(self._shares, self._batched, self._feed_limits, tenant_id)
 
     async def check(self) -> None:
-        """Raises the DatabaseNotReady that says why tenants cannot be served just now, if there is a reason."""
-        with translate_driver_errors():
-            async with self._opened().acquire() as connection:
-                await check_serving(connection)
+        """Raises the DatabaseNotReady that says why tenants cannot be served just now, if there is a reason.
 
-    def _opened(self) -> asyncpg.Pool:
+        On a connection of its own: calls that hold all others say nothing of the database.
+        """
+        self._require_open()
+        connection = await connect_once(self._url)
+        try:
+            with translate_driver_errors():
+                await check_serving(connection)
+        finally:
+            await connection.close()
+
+    def _require_open(self) -> None:
         if self._pool is None:
             raise DatabaseUnreachable("it is not open: use `async with everyskill.connect(…) as database`")
-        return self._pool
 
 
 def connect(url: str | None = None) -> Database:

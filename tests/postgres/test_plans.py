@@ -63,7 +63,7 @@ async def staged(acme: Tenant, owner: asyncpg.Connection) -> Tenant:
 async def probing(staged: Tenant, clone: Clone) -> AsyncIterator[TenantConnection]:
     """A transaction as batches have it."""
     pool = await open_pool(clone.service_url, size=1)
-    async with begin(pool, readonly=False) as transaction:
+    async with begin(pool.acquire(), readonly=False) as transaction:
         yield transaction.enter("acme")
     await pool.close()
 
@@ -285,7 +285,7 @@ async def test_a_catalog_without_statistics_is_asked_by_its_keys_too(
         await owner.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)")
     await owner.execute(STAGE)
     pool = await open_pool(clone.service_url, size=1)
-    async with begin(pool, readonly=False) as transaction:
+    async with begin(pool.acquire(), readonly=False) as transaction:
         connection = transaction.enter("acme")
         values = {name: ASKED[name] for name in statement.parameters if name in ASKED}
         plan = await plan_of(connection, statement, **values)

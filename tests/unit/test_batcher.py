@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from everyskill.database.batcher import MAX_KEYS, MAX_WORKERS, Batcher
-from everyskill.errors import DatabaseUnreachable, Overloaded
+from everyskill.database.batcher import CALL_LOCK_TIMEOUT, MAX_BLOCKED, MAX_KEYS, MAX_WORKERS, Batcher, Blocked
+from everyskill.errors import DatabaseUnreachable, LockTimeout, Overloaded
 
 Batch: TypeAlias = dict[str, list[int]]
 
@@ -33,9 +33,16 @@ class Desk:
         self.open.set()
         self.refuses: set[int] = set()
         self.breaks: Exception | None = None
+        self.locked: set[int] = set()
+        self.unlocked = asyncio.Event()
+        self.blocked = 0
+        self.max_blocked = 0
 
-    async def run(self, items: Mapping[str, Sequence[int]]) -> Mapping[str, Sequence[int]]:
+    async def run(self, items: Mapping[str, Sequence[int]], lock_timeout: str) -> Mapping[str, Sequence[int]]:
         self.batches.append({key: list(numbers) for key, numbers in items.items()})
+        for key, numbers in items.items():
+            if self.locked.intersection(numbers):
+                await self.wait_for_lock(key, lock_timeout)
         self.under_way += 1
         self.max_under_way = max(self.max_under_way, self.under_way)
         try:
@@ -47,6 +54,21 @@ class Desk:
         for refused in self.refuses.intersection(number for numbers in items.values() for number in numbers):
             raise Refused(refused)
         return {key: [number * 10 for number in numbers] for key, numbers in items.items()}
+
+    async def wait_for_lock(self, key: str, lock_timeout: str) -> None:
+        """Somebody holds what the items of a key need: who may wait does so, who may not is told."""
+        if lock_timeout != CALL_LOCK_TIMEOUT:
+            raise Blocked(key)
+        self.blocked += 1
+        self.max_blocked = max(self.max_blocked, self.blocked)
+        try:
+            await self.unlocked.wait()
+        finally:
+            self.blocked -= 1
+
+    def unlock(self) -> None:
+        self.locked.clear()
+        self.unlocked.set()
 
 
 @pytest.fixture
@@ -207,6 +229,84 @@ async def test_a_batch_that_is_stuck_does_not_hold_up_the_next(desk: Desk) -> No
     await asyncio.gather(stuck, *waiting)
 
 
+async def test_a_call_that_came_early_does_not_wait_for_a_stuck_batch_either(desk: Desk) -> None:
+    batcher = batcher_at(desk)
+    stuck = await held(desk, batcher)
+    waiting = await asking([batcher.ask("a", 1)])
+    assert desk.batches == [{"first": [0]}]
+    # Nobody else calls: a timer must start the next batch.
+    async with asyncio.timeout(10):
+        while len(desk.batches) < 2:  # noqa: ASYNC110 - the batcher's own timer
+            await asyncio.sleep(0.01)
+    desk.open.set()
+    await asyncio.gather(stuck, *waiting)
+
+
+async def test_s18_a_key_that_meets_a_lock_is_taken_out_and_the_others_go_on(desk: Desk) -> None:
+    batcher = batcher_at(desk)
+    desk.locked = {7}
+    first = await held(desk, batcher)
+    theirs = await asking([batcher.ask("a", number) for number in (6, 7, 8)])
+    ours = await asking([batcher.ask("b", number) for number in (1, 2)])
+    desk.open.set()
+    assert await asyncio.gather(first, *ours) == [0, 10, 20]
+    # Within the key, too, only the call that meets the lock waits for it.
+    assert [*await asyncio.gather(theirs[0], theirs[2])] == [60, 80]
+    assert not theirs[1].done()
+    desk.unlock()
+    assert await theirs[1] == 70
+
+
+async def test_s18_a_locked_row_that_is_asked_for_again_and_again_holds_up_nobody_else(desk: Desk) -> None:
+    batcher = batcher_at(desk)
+    desk.locked = {7}
+    stuck: list[asyncio.Task[int]] = []
+    for number in range(20):
+        stuck += await asking([batcher.ask("a", 7)])
+        async with asyncio.timeout(5):
+            assert await batcher.ask("b", 200 + number) == (200 + number) * 10
+            assert await batcher.ask("a", 100 + number) == (100 + number) * 10
+    assert not any(task.done() for task in stuck)
+    assert desk.max_blocked == MAX_BLOCKED
+    desk.unlock()
+    assert await asyncio.gather(*stuck) == [70] * 20
+
+
+async def test_s18_a_key_goes_with_the_others_again_once_none_of_its_calls_waits(desk: Desk) -> None:
+    batcher = batcher_at(desk)
+    desk.locked = {7}
+    stuck = await asking([batcher.ask("a", 7)])
+    desk.unlock()
+    assert await stuck[0] == 70
+    await asyncio.sleep(0.01)
+    first = await held(desk, batcher)
+    rest = await asking([batcher.ask("a", 1), batcher.ask("b", 2)])
+    desk.open.set()
+    assert await asyncio.gather(first, *rest) == [0, 10, 20]
+    assert desk.batches[-1] == {"a": [1], "b": [2]}
+
+
+async def test_a_call_that_waited_too_long_for_a_lock_is_told_so(desk: Desk) -> None:
+    async def run(items: Mapping[str, Sequence[int]], lock_timeout: str) -> Mapping[str, Sequence[int]]:
+        [key] = items
+        raise Blocked(key) from LockTimeout()
+
+    batcher: Batcher[int, int] = Batcher(run, max_waiting=10, max_weight=10)
+    with pytest.raises(LockTimeout):
+        await batcher.ask("a", 1)
+
+
+async def test_a_blocked_call_that_is_cancelled_gives_its_place_to_the_next(desk: Desk) -> None:
+    batcher = batcher_at(desk)
+    desk.locked = {7}
+    stuck = await asking([batcher.ask("a", 7) for _ in range(MAX_BLOCKED + 1)])
+    for task in stuck:
+        task.cancel()
+    desk.unlock()
+    async with asyncio.timeout(5):
+        assert await batcher.ask("a", 7) == 70
+
+
 async def test_closing_answers_those_who_wait_and_takes_no_more(desk: Desk) -> None:
     batcher = batcher_at(desk, max_weight=2)
     first = await held(desk, batcher)
@@ -241,6 +341,51 @@ def test_nobody_is_left_hanging_when_the_loop_ends() -> None:
 
     asyncio.run(leave_in_the_middle())
     assert len(told) == 5
+
+
+def test_nobody_who_waits_for_a_lock_is_left_hanging_when_the_loop_ends() -> None:
+    told: list[BaseException] = []
+
+    async def ask(batcher: Batcher[int, int], number: int) -> None:
+        try:
+            await batcher.ask("a", number)
+        except (asyncio.CancelledError, DatabaseUnreachable) as error:
+            told.append(error)
+            raise
+
+    async def leave_in_the_middle() -> None:
+        desk = Desk()
+        desk.locked = set(range(5))
+        batcher = batcher_at(desk)
+        tasks = [asyncio.ensure_future(ask(batcher, number)) for number in range(5)]
+        await asyncio.sleep(0.05)
+        assert not any(task.done() for task in tasks)
+
+    asyncio.run(leave_in_the_middle())
+    assert len(told) == 5
+
+
+@given(
+    calls=st.lists(st.tuples(st.integers(0, 5), st.integers(1, 9)), min_size=1, max_size=60),
+    locked=st.sets(st.integers(1, 9)),
+)
+def test_s18_whoever_meets_no_lock_is_answered_while_it_is_held_and_the_rest_after_it(
+    calls: list[tuple[int, int]], locked: set[int]
+) -> None:
+    async def ask_all() -> None:
+        desk = Desk()
+        desk.locked = set(locked)
+        batcher = batcher_at(desk, max_weight=10)
+        tasks = [asyncio.ensure_future(batcher.ask(f"key {key}", number)) for key, number in calls]
+        free = [task for task, (_, number) in zip(tasks, calls, strict=True) if number not in locked]
+        async with asyncio.timeout(10):
+            await asyncio.gather(*free)
+        assert not any(task.done() for task, (_, number) in zip(tasks, calls, strict=True) if number in locked)
+        desk.unlock()
+        async with asyncio.timeout(10):
+            assert await asyncio.gather(*tasks) == [number * 10 for _, number in calls]
+
+    asyncio.run(ask_all())
 
 
 @given(

@@ -6,13 +6,15 @@ from typing import TypeAlias, TypeVar
 
 import asyncpg
 
-from everyskill.database.batcher import Batcher
+from everyskill.database.batcher import CALL_LOCK_TIMEOUT, Batcher, Blocked
+from everyskill.database.connection_shares import ConnectionShares
 from everyskill.database.feed.first_page import FeedLookup, find_first_pages
 from everyskill.database.feed.limits import FeedLimits
 from everyskill.database.transactions import TenantConnection, begin
 from everyskill.database.views.lookups import Lookup, find_updated, find_view_states, find_views
 from everyskill.database.views.record import Missing, missing_reference, record_views
 from everyskill.database.views.visits import SkillChanges, visit_skills
+from everyskill.errors import LockTimeout
 from everyskill.model.views import NewUserSkillView, UserSkillView, ViewKey, ViewState
 from everyskill.model.whats_new import WhatsNewItem
 
@@ -30,13 +32,16 @@ AskAll: TypeAlias = Callable[[TenantConnection, Sequence[Question]], Awaitable[S
 class BatchedCalls:
     """The calls that run on every page view. `queue_size` bounds how many of each kind may wait.
 
-    All raise Overloaded where too many wait, and DatabaseUnreachable. The way of a call: `record` puts a view into the
-    queue of a Batcher, whose worker takes a batch and calls `_ask_all`, which opens one transaction and calls
-    `record_views` in it for each tenant.
+    All raise Overloaded where too many wait, LockTimeout, and DatabaseUnreachable. The way of a call: `record` puts a
+    view into the queue of a Batcher, whose worker takes a batch and calls `_ask_all`, which opens one transaction and
+    calls `record_views` in it for each tenant.
     """
 
-    def __init__(self, pool: asyncpg.Pool, *, queue_size: int, feed_limits: FeedLimits) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, shares: ConnectionShares, *, queue_size: int, feed_limits: FeedLimits
+    ) -> None:
         self._pool = pool
+        self._shares = shares
         self._queue_size = queue_size
         self._records: Batcher[NewUserSkillView, Missing | None] = self._batch_writes(record_views, lambda v: v.user_id)
         self._visits: Batcher[ViewKey, SkillChanges | Missing] = self._batch_writes(visit_skills, lambda key: key[0])
@@ -107,13 +112,24 @@ class BatchedCalls:
         ask_all: AskAll[Question, Answer],
         user_of: Callable[[Question], str] | None,
         questions: Mapping[str, Sequence[Question]],
+        lock_timeout: str,
     ) -> dict[str, Sequence[Answer]]:
-        """The answers to the questions of each tenant. `user_of` says whose view a question records, if it does."""
+        """The answers to the questions of each tenant. `user_of` says whose view a question records, if it does.
+
+        Raises Blocked for the tenant at which somebody else's lock was met.
+        """
         answers: dict[str, Sequence[Answer]] = {}
-        async with begin(self._pool, readonly=user_of is None) as transaction:
-            # One order for all writers, here as within a tenant, so that no two batches deadlock.
-            for tenant_id in sorted(questions):
-                asked = questions[tenant_id]
-                users = map(user_of, asked) if user_of else ()
-                answers[tenant_id] = await ask_all(transaction.enter(tenant_id, recording=users), asked)
+        tenant_id = min(questions)
+        # What may wait takes a connection of its tenant's share; what may not leaves its connection at once.
+        waits = lock_timeout == CALL_LOCK_TIMEOUT
+        acquired = self._shares.connection(tenant_id) if waits else self._pool.acquire()
+        try:
+            async with begin(acquired, readonly=user_of is None, lock_timeout=lock_timeout) as transaction:
+                # One order for all writers, here as within a tenant, so that no two batches deadlock.
+                for tenant_id in sorted(questions):
+                    asked = questions[tenant_id]
+                    users = map(user_of, asked) if user_of else ()
+                    answers[tenant_id] = await ask_all(transaction.enter(tenant_id, recording=users), asked)
+        except LockTimeout as error:
+            raise Blocked(tenant_id) from error
         return answers

@@ -16,6 +16,7 @@ from everyskill.errors import (
     DatabaseTooNew,
     DatabaseUnreachable,
     InvalidSetting,
+    LockTimeout,
     MissingPrivilege,
     PostgresTooOld,
     UnsafeRole,
@@ -109,13 +110,18 @@ def check_revision(found: str | None) -> None:
 
 @contextmanager
 def translate_driver_errors() -> Iterator[None]:
-    """Turns every way in which a server is not there, or not there for us, into the DatabaseNotReady that says so."""
+    """Turns every way in which a server is not there, or not there for us, into the DatabaseNotReady that says so.
+
+    Raises LockTimeout where a statement waited for a lock for as long as it may.
+    """
     try:
         yield
     except TimeoutError as error:
         raise DatabaseUnreachable("no answer in time") from error
     except asyncpg.InternalClientError as error:
         raise DatabaseUnreachable("the server closed the connection") from error
+    except asyncpg.LockNotAvailableError as error:
+        raise LockTimeout from error
     except asyncpg.ReadOnlySQLTransactionError as error:
         raise DatabaseReadOnly(str(error)) from error
     except asyncpg.InsufficientPrivilegeError as error:

@@ -1,19 +1,23 @@
 """Opens a tenant's transaction; nothing else sets the tenant, but for the canary of inspection.py."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from hashlib import blake2b
 from typing import Any, Literal, TypeAlias
 
 import asyncpg
 from asyncpg import Record
 
+from everyskill.database.connection_shares import ConnectionShares
 from everyskill.database.connections import AnyConnection, translate_driver_errors
 from everyskill.database.policies import TENANT_SETTING
 from everyskill.database.statements import Statement, to_json
 from everyskill.errors import EverySkillError
 
 Isolation: TypeAlias = Literal["READ COMMITTED", "REPEATABLE READ"]
+
+# How long a statement waits for a lock where its caller says nothing else; shorter than the driver waits for an answer.
+LOCK_TIMEOUT = "30s"
 
 
 def recording_lock(tenant_id: str, user_id: str) -> int:
@@ -29,11 +33,12 @@ class Transaction:
     BEGIN, the tenant and the planner's settings of the first statement go in one message, which saves round trips.
     """
 
-    __slots__ = ("_begin", "_connection", "_settings", "_tenant")
+    __slots__ = ("_begin", "_connection", "_lock_timeout", "_settings", "_tenant")
 
-    def __init__(self, connection: AnyConnection, begin: str) -> None:
+    def __init__(self, connection: AnyConnection, begin: str, lock_timeout: str) -> None:
         self._connection = connection
         self._begin = begin
+        self._lock_timeout = lock_timeout
         self._settings = ""
         self._tenant: TenantConnection | None = None
 
@@ -54,9 +59,10 @@ class Transaction:
                 self._settings = statement.settings
             # A message of several statements takes no parameters; in hex no id can be anything but an id.
             tenant_id = f"convert_from(decode('{tenant.tenant_id.encode().hex()}', 'hex'), 'UTF8')"
+            # The statement's own lock timeout, if it has one, comes after the transaction's.
+            settings = f", set_config('lock_timeout', '{self._lock_timeout}', true){self._settings}" if begin else ""
             await self._connection.execute(
-                f"{begin}SELECT set_config('{TENANT_SETTING}', {tenant_id}, true)"
-                f"{self._settings if begin else ''}{tenant.locks}"
+                f"{begin}SELECT set_config('{TENANT_SETTING}', {tenant_id}, true){settings}{tenant.locks}"
             )
             self._tenant = tenant
         if statement.settings != self._settings:
@@ -105,16 +111,21 @@ class TenantConnection:
 
 @asynccontextmanager
 async def begin(
-    pool: asyncpg.Pool, *, readonly: bool, isolation: Isolation = "READ COMMITTED"
+    acquired: AbstractAsyncContextManager[AnyConnection],
+    *,
+    readonly: bool,
+    isolation: Isolation = "READ COMMITTED",
+    lock_timeout: str = LOCK_TIMEOUT,
 ) -> AsyncIterator[Transaction]:
     """A transaction that is committed when the block ends, and undone when it raises (S14).
 
     Its isolation is set here and never the server's default: what waits for a lock must then see what it waited for.
+    Raises LockTimeout where a statement waits for a lock for longer than `lock_timeout`.
     """
     with translate_driver_errors():
-        async with pool.acquire() as connection:
+        async with acquired as connection:
             mode = " READ ONLY" if readonly else ""
-            transaction = Transaction(connection, f"BEGIN ISOLATION LEVEL {isolation}{mode}; ")
+            transaction = Transaction(connection, f"BEGIN ISOLATION LEVEL {isolation}{mode}; ", lock_timeout)
             try:
                 yield transaction
             except BaseException:
@@ -126,12 +137,12 @@ async def begin(
 
 
 class TenantTransactions:
-    """Opens the transactions of one tenant. Costs nothing to make."""
+    """Opens the transactions of one tenant, within its share of the connections. Costs nothing to make."""
 
-    __slots__ = ("_pool", "tenant_id")
+    __slots__ = ("_shares", "tenant_id")
 
-    def __init__(self, pool: asyncpg.Pool, tenant_id: str) -> None:
-        self._pool = pool
+    def __init__(self, shares: ConnectionShares, tenant_id: str) -> None:
+        self._shares = shares
         self.tenant_id = tenant_id
 
     @asynccontextmanager
@@ -141,13 +152,13 @@ class TenantTransactions:
         With `snapshot` all its statements see the same state.
         """
         isolation: Isolation = "REPEATABLE READ" if snapshot else "READ COMMITTED"
-        async with begin(self._pool, readonly=True, isolation=isolation) as transaction:
+        async with begin(self._shares.connection(self.tenant_id), readonly=True, isolation=isolation) as transaction:
             yield transaction.enter(self.tenant_id)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[TenantConnection]:
         """A transaction that is committed when the block ends, and undone when it raises (S14)."""
-        async with begin(self._pool, readonly=False) as transaction:
+        async with begin(self._shares.connection(self.tenant_id), readonly=False) as transaction:
             yield transaction.enter(self.tenant_id)
 
 

@@ -140,6 +140,8 @@ async def _lock_or_create(connection: TenantConnection, folder: SkillFolder, aut
 async def _publish_next(
     connection: TenantConnection, skill: Skill, folder: SkillFolder, author_id: str | None
 ) -> Publication:
+    if author_id is not None:
+        await publishing.lock_author_view(connection, skill.id, author_id)
     moment = await allocate_visible_at(connection)
     version_id, version = await publishing.insert_version(
         connection, skill.id, folder, author_id=author_id, moment=moment
@@ -165,9 +167,11 @@ async def _show(connection: TenantConnection, held: LockedSkill) -> None:
     if version is None or held.origin.version_created_at is None:
         await publishing.set_status(connection, skill.id, SkillStatus.DRAFT)
         return
-    moment = await allocate_visible_at(connection)
     # Its newest version is younger than what was last visible: it becomes visible only now.
     is_new = held.origin.version_created_at > skill.updated_at
+    if is_new and held.origin.version_author is not None:
+        await publishing.lock_author_view(connection, skill.id, held.origin.version_author)
+    moment = await allocate_visible_at(connection)
     await publishing.set_status(
         connection,
         skill.id,

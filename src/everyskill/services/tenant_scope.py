@@ -1,8 +1,7 @@
 """One tenant of an open database: what the services of that tenant work with."""
 
-import asyncpg
-
 from everyskill.database.batched_calls import BatchedCalls
+from everyskill.database.connection_shares import ConnectionShares
 from everyskill.database.feed.limits import FeedLimits
 from everyskill.database.transactions import TenantTransactions
 from everyskill.model.inputs import check_id
@@ -16,8 +15,10 @@ class TenantScope:
 
     __slots__ = ("_batched", "_feed_limits", "_transactions", "tenant_id")
 
-    def __init__(self, pool: asyncpg.Pool, batched: BatchedCalls, feed_limits: FeedLimits, tenant_id: str) -> None:
+    def __init__(
+        self, shares: ConnectionShares, batched: BatchedCalls, feed_limits: FeedLimits, tenant_id: str
+    ) -> None:
         self.tenant_id = check_id("tenant_id", tenant_id)
-        self._transactions = TenantTransactions(pool, tenant_id)
+        self._transactions = TenantTransactions(shares, tenant_id)
         self._batched = batched
         self._feed_limits = feed_limits

@@ -26,6 +26,7 @@ STATUSES: dict[type[Exception], HTTPStatus] = {
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.LockTimeout: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.DatabaseNotReady: HTTPStatus.SERVICE_UNAVAILABLE,
     refusals.RequestRefused: HTTPStatus.BAD_REQUEST,
     refusals.NotSignedIn: HTTPStatus.UNAUTHORIZED,

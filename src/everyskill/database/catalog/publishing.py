@@ -72,6 +72,15 @@ SET_STATUS = Statement(f"""
      WHERE s.tenant_id = :tenant_id AND s.id = :skill_id
 """)
 
+# Locks an author's own view, by user_skill_views_tenant_user_skill_unique: before the tenant's lock is taken, which
+# nobody may hold who waits for a row.
+LOCK_AUTHOR_VIEW = Statement("""
+    SELECT v.id
+      FROM user_skill_views AS v
+     WHERE v.tenant_id = :tenant_id AND v.user_id = :user_id AND v.skill_id = :skill_id
+       FOR NO KEY UPDATE
+""")
+
 # The author saw what the author wrote (S9): the row moves along and counts no view.
 # By user_skill_views_tenant_user_skill_unique.
 MOVE_AUTHOR = Statement("""
@@ -178,6 +187,11 @@ async def set_status(
 ) -> None:
     """Archives or restores a skill. A time that is None stays as it is."""
     await connection.execute(SET_STATUS, skill_id=skill_id, status=status, updated_at=updated_at, visible_at=visible_at)
+
+
+async def lock_author_view(connection: TenantConnection, skill_id: str, user_id: str) -> None:
+    """Locks an author's own row, if there is one, until the transaction ends."""
+    await connection.fetch(LOCK_AUTHOR_VIEW, skill_id=skill_id, user_id=user_id)
 
 
 async def move_author(

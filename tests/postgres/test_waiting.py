@@ -1,0 +1,161 @@
+"""One tenant never waits for another: not for its locks, not for its connections (S18)."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import pytest
+
+import everyskill
+from everyskill.database.feed.mark_seen import mark_all_seen
+from everyskill.database.transactions import begin
+from everyskill.errors import LockTimeout
+from everyskill.handles import Database, Tenant
+from everyskill.model import Publication
+from tests.support.databases import Clone
+from tests.support.locks import locked_view, until_somebody_waits
+from tests.support.skills import publish
+
+NOW = datetime.now(UTC)
+
+# Every call of a tenant that asks or changes something, of globex and while everything of acme is locked.
+CALLS: dict[str, Callable[[Tenant, str], Awaitable[Any]]] = {
+    "record_skill_view": lambda t, s: t.record_skill_view("ann", s, 1),
+    "visit_skill": lambda t, s: t.visit_skill("ann", s),
+    "get_user_view": lambda t, s: t.get_user_view("ann", s),
+    "get_user_views_for_skills": lambda t, s: t.get_user_views_for_skills("ann", [s]),
+    "get_updated_skill_ids": lambda t, s: t.get_updated_skill_ids("ann", [s]),
+    "get_view_states": lambda t, s: t.get_view_states("ann", [s]),
+    "get_changes": lambda t, s: t.get_changes("ann", s),
+    "get_changes_for_skills": lambda t, s: t.get_changes_for_skills("ann", [s]),
+    "get_whats_new_for_user": lambda t, s: t.get_whats_new_for_user("ann"),
+    "get_whats_new_page": lambda t, s: t.get_whats_new_page("ann"),
+    "count_whats_new": lambda t, s: t.count_whats_new("ann"),
+    "mark_all_seen": lambda t, s: t.mark_all_seen("ann", datetime.now(UTC)),
+    "get_version_number": lambda t, s: t.get_version_number("x"),
+    "count_feedback_since": lambda t, s: t.count_feedback_since(s, NOW),
+    "add_feedback": lambda t, s: t.add_feedback(s, comment="x", user_id="ann"),
+    "publish_skill": lambda t, s: publish(t, content=str(datetime.now(UTC)), author_id="bob"),
+    "archive and restore": lambda t, s: archive_and_restore(t),
+    "get_skill": lambda t, s: t.get_skill("pdf"),
+    "get_skill_page": lambda t, s: t.get_skill_page("ann", "pdf"),
+    "list_skills": lambda t, s: t.list_skills("ann"),
+    "list_categories": lambda t, s: t.list_categories(),
+    "list_versions": lambda t, s: t.list_versions("pdf"),
+    "compare_versions": lambda t, s: t.compare_versions("pdf", 1, 1),
+    "get": lambda t, s: t.get(),
+    "get_user": lambda t, s: t.get_user("ann"),
+    "get_active_user": lambda t, s: t.get_active_user("ann"),
+    "admit_user": lambda t, s: t.admit_user("ann"),
+    "list_users": lambda t, s: t.list_users(),
+}
+# What waits for a lock of acme's rows.
+WAITING = ("record_skill_view", "visit_skill", "mark_all_seen", "publish_skill", "archive and restore")
+
+
+async def archive_and_restore(tenant: Tenant) -> None:
+    await publish(tenant, "other")
+    await tenant.archive_skill("other")
+    await tenant.restore_skill("other")
+
+
+@pytest.fixture
+async def skills(acme: Tenant, globex: Tenant) -> dict[str, Publication]:
+    """A skill of each tenant that ann and bob have seen."""
+    found = {}
+    for tenant in (acme, globex):
+        found[tenant.tenant_id] = await publish(tenant)
+        await publish(tenant, "other")
+        for user_id in ("ann", "bob"):
+            await tenant.visit_skill(user_id, found[tenant.tenant_id].skill_id)
+        await publish(tenant, content="two")
+    return found
+
+
+@pytest.fixture
+async def stuck(acme: Tenant, skills: dict[str, Publication], clone: Clone) -> AsyncIterator[list["asyncio.Task[Any]"]]:
+    """All rows of acme are locked, and more of its calls wait for them than there are connections."""
+    holder = await asyncpg.connect(clone.superuser_url)
+    transaction = holder.transaction()
+    await transaction.start()
+    for table in ("user_skill_views", "skills", "feed_checkpoints"):
+        await holder.execute(f"SELECT FROM {table} WHERE tenant_id = 'acme' FOR UPDATE")
+    skill_id = skills["acme"].skill_id
+    tasks = [asyncio.ensure_future(CALLS[name](acme, skill_id)) for _ in range(8) for name in WAITING]
+    await until_somebody_waits(clone)
+    yield tasks
+    await transaction.rollback()
+    await holder.close()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_s18_no_call_waits_for_the_locks_of_another_tenant(
+    globex: Tenant, skills: dict[str, Publication], stuck: list["asyncio.Task[Any]"], name: str
+) -> None:
+    async with asyncio.timeout(15):
+        for _ in range(5):
+            await CALLS[name](globex, skills["globex"].skill_id)
+        await asyncio.gather(*(CALLS[name](globex, skills["globex"].skill_id) for _ in range(5)))
+    assert not any(task.done() for task in stuck), "the lock was released too early"
+
+
+async def test_s18_readiness_does_not_wait_for_the_calls_of_a_tenant(
+    database: Database, stuck: list["asyncio.Task[Any]"]
+) -> None:
+    async with asyncio.timeout(10):
+        await database.check()
+    assert not any(task.done() for task in stuck)
+
+
+async def test_what_waited_for_locks_is_done_once_they_are_released(
+    acme: Tenant, skills: dict[str, Publication], clone: Clone
+) -> None:
+    skill_id = skills["acme"].skill_id
+    async with locked_view(clone, "ann"):
+        tasks = [asyncio.ensure_future(acme.record_skill_view("ann", skill_id, 1)) for _ in range(30)]
+        await until_somebody_waits(clone)
+        await acme.record_skill_view("bob", skill_id, 1)
+        assert not any(task.done() for task in tasks)
+    await asyncio.gather(*tasks)
+    view = await acme.get_user_view("ann", skill_id)
+    assert view is not None
+    assert view.view_count == 1 + 30
+
+
+async def test_s18_a_publication_that_waits_for_its_author_holds_up_no_list(acme: Tenant, clone: Clone) -> None:
+    skill = await publish(acme)
+    for user_id in ("ann", "bob"):
+        await acme.visit_skill(user_id, skill.skill_id)
+    async with locked_view(clone, "bob"):
+        publication = asyncio.create_task(publish(acme, content="changed", author_id="bob"))
+        await until_somebody_waits(clone)
+        async with asyncio.timeout(10):
+            assert (await acme.get_whats_new_page("ann")).items == []
+            await publish(acme, "another")
+        assert not publication.done()
+    await publication
+
+
+async def test_a_lock_that_is_not_released_is_told_by_its_own_error(
+    acme: Tenant, skills: dict[str, Publication], clone: Clone
+) -> None:
+    async with locked_view(clone, "ann"):
+        acquired = acme._transactions._shares.connection("acme")
+        with pytest.raises(LockTimeout) as refused:
+            async with begin(acquired, readonly=False, lock_timeout="20ms") as transaction:
+                await mark_all_seen(transaction.enter("acme"), "ann", datetime.now(UTC))
+    assert refused.value.code == "lock_timeout"
+
+
+async def test_a_pool_of_one_connection_serves_all_the_same(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVERYSKILL_POOL_SIZE", "1")
+    async with everyskill.connect(clone.service_url) as database:
+        acme = database.tenant("acme")
+        await acme.create("Acme")
+        await acme.add_user("ann")
+        skill = await publish(acme)
+        async with asyncio.timeout(20):
+            await asyncio.gather(*(acme.visit_skill("ann", skill.skill_id) for _ in range(10)), acme.list_skills("ann"))
