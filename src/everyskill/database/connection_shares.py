@@ -23,14 +23,14 @@ class _Share:
 class ConnectionShares:
     """Hands out the connections of a pool to transactions that may wait for a lock.
 
-    A tenant gets a third of them at most, and the last one is left to batches, which do not wait for locks.
+    A tenant gets half of them at most, and the last one is left to batches, which do not wait for locks.
     `queue_size` bounds how many calls may wait. With a pool of one there is nothing to share.
     """
 
     def __init__(self, pool: asyncpg.Pool, *, size: int, queue_size: int) -> None:
         self._pool = pool
         self._queue_size = queue_size
-        self._places_of_a_tenant = max(size // 3, 1)
+        self._places_of_a_tenant = max(size // 2, 1)
         self._places = asyncio.Semaphore(max(size - 1, 1))
         self._shares: dict[str, _Share] = {}
         self._callers = 0
