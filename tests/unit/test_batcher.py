@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from everyskill.database.batcher import CALL_LOCK_TIMEOUT, MAX_BLOCKED, MAX_KEYS, MAX_WORKERS, Batcher, Blocked
+from everyskill.database.batcher import MAX_KEYS, MAX_WORKERS, Batcher
+from everyskill.database.calls import Blocked
+from everyskill.database.isolated_keys import CALL_LOCK_TIMEOUT, MAX_BLOCKED
 from everyskill.errors import DatabaseUnreachable, LockTimeout, Overloaded
 
 Batch: TypeAlias = dict[str, list[int]]

@@ -6,10 +6,12 @@ from typing import TypeAlias, TypeVar
 
 import asyncpg
 
-from everyskill.database.batcher import CALL_LOCK_TIMEOUT, Batcher, Blocked
+from everyskill.database.batcher import Batcher
+from everyskill.database.calls import Blocked
 from everyskill.database.connection_shares import ConnectionShares
 from everyskill.database.feed.first_page import FeedLookup, find_first_pages
 from everyskill.database.feed.limits import FeedLimits
+from everyskill.database.isolated_keys import CALL_LOCK_TIMEOUT
 from everyskill.database.transactions import TenantConnection, begin
 from everyskill.database.views.lookups import Lookup, find_updated, find_view_states, find_views
 from everyskill.database.views.record import Missing, missing_reference, record_views

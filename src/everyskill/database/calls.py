@@ -1,0 +1,69 @@
+"""Calls that wait for an answer: how they are taken from a queue, run together, and answered or failed."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Generic, TypeAlias, TypeVar
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+# Takes items by key, and how long they may wait for a lock; gives an answer for each item, in the same order.
+# Raises Blocked where the items of one key would have to wait longer.
+Run: TypeAlias = Callable[[Mapping[str, Sequence[Item]], str], Awaitable[Mapping[str, Sequence[Answer]]]]
+
+
+class Blocked(Exception):
+    """The items of this key would have to wait for a lock longer than they may. Its cause is the error to tell."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+class Call(Generic[Item, Answer]):
+    """One item, the key that it belongs to, its part of a batch, and the answer that somebody waits for."""
+
+    __slots__ = ("answer", "item", "key", "weight")
+
+    def __init__(self, key: str, item: Item, weight: int, answer: "asyncio.Future[Answer]") -> None:
+        self.key = key
+        self.item = item
+        self.weight = weight
+        self.answer = answer
+
+
+def take_calls(queue: "deque[Call[Item, Answer]]", taken: list[Call[Item, Answer]], *, share: int) -> int:
+    """Moves the first call of a queue, and what else the share allows, to `taken`; returns their weight."""
+    weight = 0
+    while queue and (not weight or weight + queue[0].weight <= share):
+        call = queue.popleft()
+        weight += call.weight
+        taken.append(call)
+    return weight
+
+
+def unanswered(calls: Iterable[Call[Item, Answer]]) -> list[Call[Item, Answer]]:
+    """The calls that somebody still waits for: those that were cancelled meanwhile are left out."""
+    return [call for call in calls if not call.answer.done()]
+
+
+async def run_calls(run: Run[Item, Answer], calls: Sequence[Call[Item, Answer]], lock_timeout: str) -> None:
+    """Runs the calls together and answers each. Raises what `run` raises, and then has answered none."""
+    by_key: dict[str, list[Call[Item, Answer]]] = {}
+    for call in calls:
+        by_key.setdefault(call.key, []).append(call)
+    answers = await run({key: [call.item for call in group] for key, group in by_key.items()}, lock_timeout)
+    for key, group in by_key.items():
+        for call, answer in zip(group, answers[key], strict=True):
+            if not call.answer.done():
+                call.answer.set_result(answer)
+
+
+def fail_calls(calls: Iterable[Call[Item, Answer]], error: Exception) -> None:
+    """Hands an error to those who still wait, to each an object of its own: whoever raises it adds to its traceback."""
+    for call in unanswered(calls):
+        again = error.__class__.__new__(error.__class__, *error.args)
+        vars(again).update(vars(error))
+        again.__cause__ = error
+        call.answer.set_exception(again)

@@ -1,0 +1,128 @@
+"""Runs the calls of keys that met somebody else's lock apart from all others, until none of them waits."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any, Generic
+
+from everyskill.database.calls import (
+    Answer,
+    Blocked,
+    Call,
+    Item,
+    Run,
+    fail_calls,
+    run_calls,
+    take_calls,
+    unanswered,
+)
+from everyskill.errors import DatabaseUnreachable
+
+# How long several calls of one key wait for a lock together. A call that has to wait longer does so alone, and fails
+# after the second time.
+KEY_LOCK_TIMEOUT = "50ms"
+CALL_LOCK_TIMEOUT = "30s"
+
+# So many calls of one key wait alone at the same time; others of that key that meet a lock wait for them.
+MAX_BLOCKED = 2
+
+
+class _IsolatedKey(Generic[Item, Answer]):
+    __slots__ = ("blocked", "is_worked_on", "places", "queue")
+
+    def __init__(self) -> None:
+        self.queue: deque[Call[Item, Answer]] = deque()
+        self.is_worked_on = False
+        self.blocked = 0
+        self.places = asyncio.Semaphore(MAX_BLOCKED)
+
+
+class IsolatedKeys(Generic[Item, Answer]):
+    """The keys that met a lock. `start` starts a task, `split_on` is a Batcher's, `waiting` counts the queued calls."""
+
+    def __init__(
+        self,
+        run: Run[Item, Answer],
+        *,
+        max_weight: int,
+        split_on: tuple[type[Exception], ...],
+        start: Callable[[Coroutine[Any, Any, None]], None],
+    ) -> None:
+        self.waiting = 0
+        self._run = run
+        self._max_weight = max_weight
+        self._split_on: tuple[type[Exception], ...] = (Blocked, *split_on)
+        self._start = start
+        self._keys: dict[str, _IsolatedKey[Item, Answer]] = {}
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._keys
+
+    def add(self, key: str, calls: Iterable[Call[Item, Answer]]) -> None:
+        """Isolates a key, if it is not, and queues calls of it."""
+        isolated = self._keys.setdefault(key, _IsolatedKey())
+        before = len(isolated.queue)
+        isolated.queue.extend(calls)
+        self.waiting += len(isolated.queue) - before
+        self._work_on(key, isolated)
+
+    def _work_on(self, key: str, isolated: _IsolatedKey[Item, Answer]) -> None:
+        if isolated.is_worked_on:
+            return
+        if isolated.queue:
+            isolated.is_worked_on = True
+            self._start(self._work(key, isolated))
+        elif not isolated.blocked:
+            del self._keys[key]
+
+    async def _work(self, key: str, isolated: _IsolatedKey[Item, Answer]) -> None:
+        calls: list[Call[Item, Answer]] = []
+        try:
+            while isolated.queue:
+                calls = []
+                take_calls(isolated.queue, calls, share=self._max_weight)
+                self.waiting -= len(calls)
+                await self._answer(calls, isolated)
+                await asyncio.sleep(0)
+        except BaseException:
+            self.waiting -= len(isolated.queue)
+            fail_calls((*calls, *isolated.queue), DatabaseUnreachable("it was closed before it answered"))
+            isolated.queue.clear()
+            raise
+        finally:
+            isolated.is_worked_on = False
+            self._work_on(key, isolated)
+
+    async def _answer(self, calls: Sequence[Call[Item, Answer]], isolated: _IsolatedKey[Item, Answer]) -> None:
+        wanted = unanswered(calls)
+        if not wanted:
+            return
+        try:
+            await run_calls(self._run, wanted, KEY_LOCK_TIMEOUT)
+        except Exception as error:  # noqa: BLE001 - every caller gets it
+            half = len(wanted) // 2
+            if half and isinstance(error, self._split_on):
+                await self._answer(wanted[:half], isolated)
+                await self._answer(wanted[half:], isolated)
+            elif isinstance(error, Blocked):
+                isolated.blocked += 1
+                self._start(self._answer_blocked(wanted[0], isolated))
+            else:
+                fail_calls(wanted, error)
+
+    async def _answer_blocked(self, call: Call[Item, Answer], isolated: _IsolatedKey[Item, Answer]) -> None:
+        """Answers one call alone, which may wait for a lock."""
+        try:
+            async with isolated.places:
+                if not call.answer.done():
+                    await run_calls(self._run, [call], CALL_LOCK_TIMEOUT)
+        except Blocked as error:
+            fail_calls([call], error.__cause__ if isinstance(error.__cause__, Exception) else error)
+        except Exception as error:  # noqa: BLE001 - the caller gets it
+            fail_calls([call], error)
+        except BaseException:
+            fail_calls([call], DatabaseUnreachable("it was closed before it answered"))
+            raise
+        finally:
+            isolated.blocked -= 1
+            self._work_on(call.key, isolated)
