@@ -271,9 +271,10 @@ class DatabaseNotMigrated(DatabaseNotReady):
     found: str | None
     wanted: str
     code = "database_not_migrated"
-    sentence = (
-        "The database is at revision {found}, this program needs {wanted}. Run: everyskill db upgrade, as the owner."
-    )
+
+    def __str__(self) -> str:
+        is_at = "has no tables of EverySkill" if self.found is None else f"is at revision {self.found}"
+        return f"The database {is_at}, this program needs {self.wanted}. Run: everyskill db upgrade, as the owner."
 
 
 @dataclass(eq=False)
