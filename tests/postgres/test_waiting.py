@@ -14,7 +14,7 @@ from everyskill.database.transactions import begin
 from everyskill.errors import LockTimeout
 from everyskill.handles import Database, Tenant
 from everyskill.model import Publication
-from tests.support.databases import Clone
+from tests.support.databases import Clone, add_tenant
 from tests.support.locks import locked_view, until_somebody_waits
 from tests.support.skills import publish
 
@@ -100,6 +100,46 @@ async def test_s18_no_call_waits_for_the_locks_of_another_tenant(
             await CALLS[name](globex, skills["globex"].skill_id)
         await asyncio.gather(*(CALLS[name](globex, skills["globex"].skill_id) for _ in range(5)))
     assert not any(task.done() for task in stuck), "the lock was released too early"
+
+
+READS = (
+    "list_skills",
+    "get_skill",
+    "get_skill_page",
+    "list_versions",
+    "get_user",
+    "get_changes",
+    "get_whats_new_for_user",
+)
+
+
+async def test_s18_many_tenants_with_locks_hold_up_no_reads_and_no_views_of_another(
+    database: Database, globex: Tenant, skills: dict[str, Publication], clone: Clone
+) -> None:
+    others = []
+    for number in range(4):
+        other = await add_tenant(database, f"stuck-{number}")
+        others.append((other, (await publish(other)).skill_id))
+        await other.visit_skill("ann", others[-1][1])
+    holder = await asyncpg.connect(clone.superuser_url)
+    holding = holder.transaction()
+    await holding.start()
+    for table in ("user_skill_views", "skills"):
+        await holder.execute(f"SELECT FROM {table} WHERE tenant_id LIKE 'stuck-%' FOR UPDATE")
+    tasks = [
+        asyncio.ensure_future(CALLS[name](other, skill_id))
+        for _ in range(5)
+        for other, skill_id in others
+        for name in ("record_skill_view", "publish_skill", "archive and restore")
+    ]
+    await until_somebody_waits(clone)
+    async with asyncio.timeout(15):
+        for name in (*READS, "record_skill_view", "visit_skill", "get_updated_skill_ids"):
+            await CALLS[name](globex, skills["globex"].skill_id)
+    assert not any(task.done() for task in tasks)
+    await holding.rollback()
+    await holder.close()
+    await asyncio.gather(*tasks)
 
 
 async def test_s18_readiness_does_not_wait_for_the_calls_of_a_tenant(

@@ -298,6 +298,31 @@ async def test_a_call_that_waited_too_long_for_a_lock_is_told_so(desk: Desk) -> 
         await batcher.ask("a", 1)
 
 
+async def test_calls_that_find_no_place_to_wait_for_a_lock_are_told_so_in_time(desk: Desk) -> None:
+    batcher: Batcher[int, int] = Batcher(desk.run, max_waiting=100, max_weight=100, place_seconds=0.1)
+    desk.locked = {7}
+    stuck = await asking([batcher.ask("a", 7) for _ in range(MAX_BLOCKED + 5)])
+    async with asyncio.timeout(10):
+        while sum(task.done() for task in stuck) < 5:  # noqa: ASYNC110 - it is the batcher's own time
+            await asyncio.sleep(0.01)
+    assert [type(task.exception()) for task in stuck if task.done()] == [LockTimeout] * 5
+    desk.unlock()
+    assert await asyncio.gather(*(task for task in stuck if not task.done())) == [70] * MAX_BLOCKED
+
+
+async def test_calls_that_wait_for_locks_count_as_waiting(desk: Desk) -> None:
+    batcher = batcher_at(desk, max_waiting=5)
+    desk.locked = {7}
+    stuck: list[asyncio.Task[int]] = []
+    for _ in range(5):
+        stuck += await asking([batcher.ask("a", 7)])
+    with pytest.raises(Overloaded):
+        await batcher.ask("a", 7)
+    desk.unlock()
+    assert await asyncio.gather(*stuck) == [70] * 5
+    assert await batcher.ask("a", 7) == 70
+
+
 async def test_a_blocked_call_that_is_cancelled_gives_its_place_to_the_next(desk: Desk) -> None:
     batcher = batcher_at(desk)
     desk.locked = {7}

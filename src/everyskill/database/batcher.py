@@ -44,7 +44,8 @@ class Batcher(Generic[Item, Answer]):
     halves, down to the calls that fail alone; any other error goes to all of its calls.
 
     A key that meets somebody else's lock is isolated: the batch goes on without it, its own calls go in batches of
-    their own until none of them waits, and the call that has to wait does so alone.
+    their own until none of them waits, and the call that has to wait does so alone, where others of the key do not wait
+    already: for such a place it waits `place_seconds`, and then raises LockTimeout.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Batcher(Generic[Item, Answer]):
         max_weight: int,
         weigh: Callable[[Item], int] = lambda _: 1,
         split_on: tuple[type[Exception], ...] = (),
+        place_seconds: float = 30.0,
     ) -> None:
         self._run = run
         self._weigh = weigh
@@ -63,7 +65,7 @@ class Batcher(Generic[Item, Answer]):
         self._split_on = split_on
         self._queues: dict[str, deque[Call[Item, Answer]]] = {}
         self._isolated: IsolatedKeys[Item, Answer] = IsolatedKeys(
-            run, max_weight=max_weight, split_on=split_on, start=self._start
+            run, max_weight=max_weight, split_on=split_on, start=self._start, place_seconds=place_seconds
         )
         self._waiting = 0
         self._weight = 0

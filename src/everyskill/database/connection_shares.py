@@ -1,4 +1,4 @@
-"""Bounds how many connections of a pool the transactions of one tenant hold, so that no tenant waits for another's."""
+"""Bounds how many connections of a pool the waiting transactions of one tenant hold."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,7 +7,10 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from everyskill.database.connections import AnyConnection
-from everyskill.errors import Overloaded
+from everyskill.errors import LockTimeout, Overloaded
+
+# What is left to transactions that wait for no lock: batches, and most reads.
+RESERVED = 3
 
 
 class _Share:
@@ -23,31 +26,51 @@ class _Share:
 class ConnectionShares:
     """Hands out the connections of a pool to transactions that may wait for a lock.
 
-    A tenant gets half of them at most, and the last one is left to batches, which do not wait for locks.
-    `queue_size` bounds how many calls may wait. With a pool of one there is nothing to share.
+    A tenant gets half of the pool at most, and some connections are left to transactions that wait for nothing.
+    `queue_size` bounds how many calls may wait, and `place_seconds` for how long.
     """
 
-    def __init__(self, pool: asyncpg.Pool, *, size: int, queue_size: int) -> None:
+    def __init__(self, pool: asyncpg.Pool, *, size: int, queue_size: int, place_seconds: float = 30.0) -> None:
         self._pool = pool
         self._queue_size = queue_size
+        self._place_seconds = place_seconds
         self._places_of_a_tenant = max(size // 2, 1)
-        self._places = asyncio.Semaphore(max(size - 1, 1))
+        self._places = asyncio.Semaphore(max(size - RESERVED, 1))
         self._shares: dict[str, _Share] = {}
         self._callers = 0
 
+    def any_connection(self) -> asyncpg.pool.PoolAcquireContext:
+        """A connection for a transaction that waits for no lock."""
+        return self._pool.acquire()
+
     @asynccontextmanager
     async def connection(self, tenant_id: str) -> AsyncIterator[AnyConnection]:
-        """A connection within the tenant's share. Raises Overloaded where too many calls hold or want one."""
+        """A connection within the tenant's share.
+
+        Raises Overloaded where too many calls hold or want one, LockTimeout where none was free in time.
+        """
         if self._callers >= self._queue_size:
             raise Overloaded(self._queue_size)
         share = self._shares.setdefault(tenant_id, _Share(self._places_of_a_tenant))
         share.callers += 1
         self._callers += 1
         try:
-            async with share.places, self._places, self._pool.acquire() as connection:
+            async with self._place(share.places), self._place(self._places), self._pool.acquire() as connection:
                 yield connection
         finally:
             self._callers -= 1
             share.callers -= 1
             if not share.callers:
                 del self._shares[tenant_id]
+
+    @asynccontextmanager
+    async def _place(self, places: asyncio.Semaphore) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._place_seconds):
+                await places.acquire()
+        except TimeoutError as error:
+            raise LockTimeout from error
+        try:
+            yield
+        finally:
+            places.release()

@@ -16,7 +16,7 @@ from everyskill.database.calls import (
     take_calls,
     unanswered,
 )
-from everyskill.errors import DatabaseUnreachable
+from everyskill.errors import DatabaseUnreachable, LockTimeout
 
 # How long several calls of one key wait for a lock together. A call that has to wait longer does so alone, and fails
 # after the second time.
@@ -38,7 +38,7 @@ class _IsolatedKey(Generic[Item, Answer]):
 
 
 class IsolatedKeys(Generic[Item, Answer]):
-    """The keys that met a lock. `start` starts a task, `split_on` is a Batcher's, `waiting` counts the queued calls."""
+    """The keys that met a lock. `start` starts a task, `split_on` is a Batcher's, `waiting` counts calls."""
 
     def __init__(
         self,
@@ -47,12 +47,14 @@ class IsolatedKeys(Generic[Item, Answer]):
         max_weight: int,
         split_on: tuple[type[Exception], ...],
         start: Callable[[Coroutine[Any, Any, None]], None],
+        place_seconds: float,
     ) -> None:
         self.waiting = 0
         self._run = run
         self._max_weight = max_weight
         self._split_on: tuple[type[Exception], ...] = (Blocked, *split_on)
         self._start = start
+        self._place_seconds = place_seconds
         self._keys: dict[str, _IsolatedKey[Item, Answer]] = {}
 
     def __contains__(self, key: str) -> bool:
@@ -106,16 +108,23 @@ class IsolatedKeys(Generic[Item, Answer]):
                 await self._answer(wanted[half:], isolated)
             elif isinstance(error, Blocked):
                 isolated.blocked += 1
+                self.waiting += 1
                 self._start(self._answer_blocked(wanted[0], isolated))
             else:
                 fail_calls(wanted, error)
 
     async def _answer_blocked(self, call: Call[Item, Answer], isolated: _IsolatedKey[Item, Answer]) -> None:
-        """Answers one call alone, which may wait for a lock."""
+        """Answers one call alone, which may wait for a lock, and before that for a place in which to do so."""
         try:
-            async with isolated.places:
+            async with asyncio.timeout(self._place_seconds):
+                await isolated.places.acquire()
+            try:
                 if not call.answer.done():
                     await run_calls(self._run, [call], CALL_LOCK_TIMEOUT)
+            finally:
+                isolated.places.release()
+        except TimeoutError:
+            fail_calls([call], LockTimeout())
         except Blocked as error:
             fail_calls([call], error.__cause__ if isinstance(error.__cause__, Exception) else error)
         except Exception as error:  # noqa: BLE001 - the caller gets it
@@ -125,4 +134,5 @@ class IsolatedKeys(Generic[Item, Answer]):
             raise
         finally:
             isolated.blocked -= 1
+            self.waiting -= 1
             self._work_on(call.key, isolated)

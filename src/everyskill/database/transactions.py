@@ -146,13 +146,15 @@ class TenantTransactions:
         self.tenant_id = tenant_id
 
     @asynccontextmanager
-    async def read(self, *, snapshot: bool = False) -> AsyncIterator[TenantConnection]:
+    async def read(self, *, snapshot: bool = False, may_wait: bool = False) -> AsyncIterator[TenantConnection]:
         """A transaction that cannot write: a question never records anything, whatever its SQL says (S10).
 
-        With `snapshot` all its statements see the same state.
+        With `snapshot` all its statements see the same state. One that may wait for a lock of its tenant says so and
+        takes a connection of the tenant's share; others wait for nobody, and nobody for them.
         """
         isolation: Isolation = "REPEATABLE READ" if snapshot else "READ COMMITTED"
-        async with begin(self._shares.connection(self.tenant_id), readonly=True, isolation=isolation) as transaction:
+        acquired = self._shares.connection(self.tenant_id) if may_wait else self._shares.any_connection()
+        async with begin(acquired, readonly=True, isolation=isolation) as transaction:
             yield transaction.enter(self.tenant_id)
 
     @asynccontextmanager

@@ -29,7 +29,8 @@ async def read_first_page(
 ) -> tuple[datetime, list[WhatsNewItem]]:
     """The moment of a list, and the first items of the feed: steps 1 to 3 for one caller."""
     proven = None
-    async with transactions.read() as connection:
+    # The moment of the list waits for a publication of the tenant that is under way.
+    async with transactions.read(may_wait=True) as connection:
         as_of = await read_list_moment(connection)
         lookups = [FeedLookup(user_id, limit)]
         [items] = await find_first_pages(connection, lookups, max_lookups=limits.max_lookups)
