@@ -100,9 +100,7 @@ class Database:
             opening.push_async_callback(self._pool.close)
             self._url = url
             self._shares = ConnectionShares(self._pool, size=self._pool_size, queue_size=self._queue_size)
-            self._batched = BatchedCalls(
-                self._pool, self._shares, queue_size=self._queue_size, feed_limits=self._feed_limits
-            )
+            self._batched = BatchedCalls(self._shares, queue_size=self._queue_size, feed_limits=self._feed_limits)
             opening.push_async_callback(self._batched.close)
             self._open = opening.pop_all()
         return self

@@ -39,10 +39,7 @@ class BatchedCalls:
     calls `record_views` in it for each tenant.
     """
 
-    def __init__(
-        self, pool: asyncpg.Pool, shares: ConnectionShares, *, queue_size: int, feed_limits: FeedLimits
-    ) -> None:
-        self._pool = pool
+    def __init__(self, shares: ConnectionShares, *, queue_size: int, feed_limits: FeedLimits) -> None:
         self._shares = shares
         self._queue_size = queue_size
         self._records: Batcher[NewUserSkillView, Missing | None] = self._batch_writes(record_views, lambda v: v.user_id)
@@ -124,7 +121,7 @@ class BatchedCalls:
         tenant_id = min(questions)
         # What may wait takes a connection of its tenant's share; what may not leaves its connection at once.
         waits = lock_timeout == CALL_LOCK_TIMEOUT
-        acquired = self._shares.connection(tenant_id) if waits else self._pool.acquire()
+        acquired = self._shares.connection(tenant_id) if waits else self._shares.any_connection()
         try:
             async with begin(acquired, readonly=user_of is None, lock_timeout=lock_timeout) as transaction:
                 # One order for all writers, here as within a tenant, so that no two batches deadlock.

@@ -14,6 +14,7 @@ from everyskill.database.calls import (
     Call,
     Item,
     Run,
+    abandon_calls,
     fail_calls,
     run_calls,
     take_calls,
@@ -194,4 +195,4 @@ class Batcher(Generic[Item, Answer]):
         self._queues.clear()
         self._waiting = self._weight = 0
         for group in (calls, *queues):
-            fail_calls(group, DatabaseUnreachable("it was closed before it answered"))
+            abandon_calls(group)

@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Generic, TypeAlias, TypeVar
 
+from everyskill.errors import DatabaseUnreachable
+
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
@@ -67,3 +69,8 @@ def fail_calls(calls: Iterable[Call[Item, Answer]], error: Exception) -> None:
         vars(again).update(vars(error))
         again.__cause__ = error
         call.answer.set_exception(again)
+
+
+def abandon_calls(calls: Iterable[Call[Item, Answer]]) -> None:
+    """Tells those who still wait that nobody is left to answer them, as at the end of the event loop."""
+    fail_calls(calls, DatabaseUnreachable("it was closed before it answered"))

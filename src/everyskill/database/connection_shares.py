@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from everyskill.database.connections import AnyConnection
-from everyskill.errors import LockTimeout, Overloaded
+from everyskill.database.places import hold_place
+from everyskill.errors import Overloaded
 
 # What is left to transactions that wait for no lock: batches, and most reads.
 RESERVED = 3
@@ -55,22 +56,14 @@ class ConnectionShares:
         share.callers += 1
         self._callers += 1
         try:
-            async with self._place(share.places), self._place(self._places), self._pool.acquire() as connection:
+            async with (
+                hold_place(share.places, seconds=self._place_seconds),
+                hold_place(self._places, seconds=self._place_seconds),
+                self._pool.acquire() as connection,
+            ):
                 yield connection
         finally:
             self._callers -= 1
             share.callers -= 1
             if not share.callers:
                 del self._shares[tenant_id]
-
-    @asynccontextmanager
-    async def _place(self, places: asyncio.Semaphore) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(self._place_seconds):
-                await places.acquire()
-        except TimeoutError as error:
-            raise LockTimeout from error
-        try:
-            yield
-        finally:
-            places.release()

@@ -11,12 +11,13 @@ from everyskill.database.calls import (
     Call,
     Item,
     Run,
+    abandon_calls,
     fail_calls,
     run_calls,
     take_calls,
     unanswered,
 )
-from everyskill.errors import DatabaseUnreachable, LockTimeout
+from everyskill.database.places import hold_place
 
 # How long several calls of one key wait for a lock together. A call that has to wait longer does so alone, and fails
 # after the second time.
@@ -88,7 +89,7 @@ class IsolatedKeys(Generic[Item, Answer]):
                 await asyncio.sleep(0)
         except BaseException:
             self.waiting -= len(isolated.queue)
-            fail_calls((*calls, *isolated.queue), DatabaseUnreachable("it was closed before it answered"))
+            abandon_calls((*calls, *isolated.queue))
             isolated.queue.clear()
             raise
         finally:
@@ -116,21 +117,15 @@ class IsolatedKeys(Generic[Item, Answer]):
     async def _answer_blocked(self, call: Call[Item, Answer], isolated: _IsolatedKey[Item, Answer]) -> None:
         """Answers one call alone, which may wait for a lock, and before that for a place in which to do so."""
         try:
-            async with asyncio.timeout(self._place_seconds):
-                await isolated.places.acquire()
-            try:
+            async with hold_place(isolated.places, seconds=self._place_seconds):
                 if not call.answer.done():
                     await run_calls(self._run, [call], CALL_LOCK_TIMEOUT)
-            finally:
-                isolated.places.release()
-        except TimeoutError:
-            fail_calls([call], LockTimeout())
         except Blocked as error:
             fail_calls([call], error.__cause__ if isinstance(error.__cause__, Exception) else error)
         except Exception as error:  # noqa: BLE001 - the caller gets it
             fail_calls([call], error)
         except BaseException:
-            fail_calls([call], DatabaseUnreachable("it was closed before it answered"))
+            abandon_calls([call])
             raise
         finally:
             isolated.blocked -= 1
