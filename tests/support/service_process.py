@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import signal
 import sys
 from dataclasses import dataclass
@@ -16,13 +17,15 @@ class Service:
 
     process: asyncio.subprocess.Process
     url: str
+    log: asyncio.Task[bytes]
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, list[dict[str, object]]]:
         """Ends it by a signal: its exit code, and what it logged."""
         if self.process.returncode is None:
             self.process.send_signal(number)
-        _, err = await asyncio.wait_for(self.process.communicate(), SECONDS)
-        return self.process.returncode or 0, [json.loads(line) for line in err.decode().splitlines()]
+        async with asyncio.timeout(SECONDS):
+            code, log = await self.process.wait(), await self.log
+        return code, [json.loads(line) for line in log.decode().splitlines()]
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -30,14 +33,23 @@ def environment(**variables: str) -> dict[str, str]:
     return kept | {"PYTHONPATH": os.pathsep.join(sys.path)} | variables
 
 
-async def start(*arguments: str, **variables: str) -> asyncio.subprocess.Process:
+async def start(*arguments: str, max_files: int | None = None, **variables: str) -> asyncio.subprocess.Process:
     command = [sys.executable, "-m", "everyskill", "serve", "--port", "0", *arguments]
     pipe = asyncio.subprocess.PIPE
-    return await asyncio.create_subprocess_exec(*command, env=environment(**variables), stdout=pipe, stderr=pipe)
+
+    def limit_files() -> None:
+        if max_files is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max_files, max_files))
+
+    return await asyncio.create_subprocess_exec(
+        *command, env=environment(**variables), stdout=pipe, stderr=pipe, preexec_fn=limit_files
+    )
 
 
 async def started(process: asyncio.subprocess.Process) -> Service:
     assert process.stdout is not None
     line = (await asyncio.wait_for(process.stdout.readline(), SECONDS)).decode()
     assert line.startswith("Serving on http"), line
-    return Service(process, line.split()[-1])
+    assert process.stderr is not None
+    # Read all the time, or the service stands still once the pipe is full.
+    return Service(process, line.split()[-1], asyncio.create_task(process.stderr.read()))

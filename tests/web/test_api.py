@@ -438,6 +438,22 @@ async def test_readiness_says_which_revision_is_wrong(ann: httpx.AsyncClient, ow
     assert "9999_later" in response.json()["detail"]
 
 
+async def test_all_who_ask_for_readiness_share_one_connection(
+    ann: httpx.AsyncClient, owner: asyncpg.Connection
+) -> None:
+    waiting = """
+        SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+    """
+    async with owner.transaction():
+        await owner.execute("LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE")
+        asking = [asyncio.create_task(ann.get("/health/ready")) for _ in range(30)]
+        while not await owner.fetchval(waiting):  # noqa: ASYNC110 - the database has no event for it
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)
+        assert await owner.fetchval(waiting) == 1
+    assert {(await answer).status_code for answer in asking} == {200}
+
+
 async def test_a_body_that_does_not_arrive_frees_its_place(app: Litestar) -> None:
     narrow = create_app(app.state.database, replace(SETTINGS, busy_limit=1, body_timeout=0.2))
 

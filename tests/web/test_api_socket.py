@@ -29,6 +29,7 @@ async def service(newest_server: None, clone: Clone) -> AsyncIterator[Service]:
     if process.returncode is None:
         process.kill()
         await process.wait()
+    await service.log
 
 
 @pytest.fixture
@@ -125,7 +126,7 @@ async def test_the_server_does_not_name_itself(caller: httpx.AsyncClient) -> Non
 
 
 async def refusal(*arguments: str, **variables: str) -> tuple[int, str]:
-    process = await start(*arguments, **variables)
+    process = await start(*arguments, max_files=None, **variables)
     _, err = await asyncio.wait_for(process.communicate(), SECONDS)
     return process.returncode or 0, err.decode()
 

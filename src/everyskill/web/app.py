@@ -32,6 +32,7 @@ def create_app(database: Database, settings: WebSettings) -> Litestar:
         "settings": settings,
         "tokens": None if keys is None else TokenVerifier(settings, keys),
         "users": UserCache(database),
+        "readiness": health.Readiness(database),
         "render_error": pages.render_error,
     }
     app = Litestar(
@@ -47,10 +48,7 @@ def create_app(database: Database, settings: WebSettings) -> Litestar:
         pdb_on_exception=False,
     )
     # Outside of the router, so that requests that match no route pass through them too.
-    admitting = with_admission(
-        with_head(app.asgi_handler), busy_limit=settings.busy_limit, body_timeout=settings.body_timeout
-    )
-    app.asgi_handler = with_request_log(admitting)
+    app.asgi_handler = with_request_log(with_admission(with_head(app.asgi_handler), settings))
     return app
 
 

@@ -1,5 +1,6 @@
 """The probes of an orchestrator: whether this process is alive, and whether it can serve."""
 
+import asyncio
 from typing import Any
 
 from litestar import Response, Router, get
@@ -18,6 +19,21 @@ class Health(Struct, frozen=True):
     status: str = "ok"
 
 
+class Readiness:
+    """Checks the database once for all who ask at the same time: each check opens a connection of its own."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._checking: asyncio.Task[None] | None = None
+
+    async def check(self) -> None:
+        """Raises DatabaseNotReady where the service cannot serve."""
+        if self._checking is None or self._checking.done():
+            self._checking = asyncio.create_task(self._database.check())
+        # Whoever hangs up does not end it for the others.
+        await asyncio.shield(self._checking)
+
+
 @get("/live")
 async def is_alive() -> Health:
     """Whether the process answers. Asks the database nothing."""
@@ -27,9 +43,9 @@ async def is_alive() -> Health:
 @get("/ready")
 async def is_ready(request: AnyRequest) -> Response[Any]:
     """Whether the database is there, at the right revision, and reached as a role that cannot see too much."""
-    database: Database = request.app.state.database
+    readiness: Readiness = request.app.state.readiness
     try:
-        await database.check()
+        await readiness.check()
     except DatabaseNotReady as error:
         status = STATUSES[DatabaseNotReady]
         # Probes are read by the operator, so unlike every other route this one gives the reason.

@@ -5,23 +5,30 @@ import gc
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import uvicorn
 from litestar.datastructures import Headers
 from litestar.enums import ScopeType
 from litestar.response.base import ASGIResponse
 from litestar.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 
 from everyskill.errors import EverySkillError
 from everyskill.handles import Database
 from everyskill.web.app import create_app
+from everyskill.web.connections import ACCEPTED_AT_ONCE, BoundedProtocol, OncePerMinute, limits_of
 from everyskill.web.middleware.admission import MAX_HEAD_BYTES
 from everyskill.web.requests import is_addressed_to_loopback
 from everyskill.web.settings import WebSettings
 
 SHUTDOWN_SECONDS = 30
+# How long idle connections are kept after a signal to stop: requests may be on their way.
+_LINGER_SECONDS = 1.0
+_LOOK_SECONDS = 1.0
 # Python's default of 700 is reached every few requests.
 _GC_THRESHOLD = 10_000
 _BACKLOG = 2048
@@ -43,11 +50,16 @@ async def serve(database: Database, settings: WebSettings, *, on_start: Callable
     """Serves until a signal to stop; calls `on_start` with the URL once it is bound. Raises AddressUnavailable."""
     listener = _listen(settings.host, settings.port)
     app = create_app(database, settings)
+    clock = asyncio.get_running_loop().time
+    protocol: Any = partial(
+        BoundedProtocol, limits=limits_of(settings), warn=OncePerMinute("too many connections", clock)
+    )
     config = uvicorn.Config(
         only_for_loopback(app) if settings.demo_sign_in else app,
         # h11 stops reading a request head that does not end; admission.py limits the size of a complete one.
-        http="h11",
+        http=protocol,
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+        backlog=ACCEPTED_AT_ONCE,
         ws="none",
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         log_config=None,
@@ -60,11 +72,62 @@ async def serve(database: Database, settings: WebSettings, *, on_start: Callable
     gc.set_threshold(_GC_THRESHOLD)
     host, port, *_ = listener.getsockname()
     on_start(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
-    await _Server(config).serve([listener])
+    server = _Server(config)
+    looking = asyncio.create_task(server.close_late_connections())
+    try:
+        await server.serve([listener])
+    finally:
+        looking.cancel()
 
 
 class _Server(uvicorn.Server):
     """uvicorn's server, but `serve` returns after a signal: uvicorn would raise the signal again."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Starts to accept; a full queue of the kernel is not shorter for what the loop accepts at once."""
+        _log_failed_accepts_rarely()
+        await super().startup(sockets)
+        for listener in sockets or []:
+            listener.listen(_BACKLOG)
+
+    async def close_late_connections(self) -> None:
+        """Closes, for as long as the server runs, connections whose client has exceeded its time."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            now = asyncio.get_running_loop().time()
+            for connection in list(self.server_state.connections):
+                connection.close_if_late(now)  # type: ignore[union-attr] # all are ours
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finishes what was sent before the signal, and what is sent on open connections shortly after it."""
+        await self._stop_listening(sockets or [])
+        self.server_state.default_headers = [*self.server_state.default_headers, CLOSE_HEADER]
+        for connection in self.server_state.connections:
+            connection.close_after_response()  # type: ignore[union-attr]
+        rounds = 20
+        while self.server_state.connections and not self.force_exit and rounds:
+            await asyncio.sleep(_LINGER_SECONDS / 20)
+            rounds -= 1
+        await super().shutdown(sockets)
+
+    async def _stop_listening(self, listeners: list[socket.socket]) -> None:
+        """Accepts what the kernel has queued: closing the listener alone would reset those connections."""
+        queued = []
+        for listener in listeners:
+            with suppress(OSError):
+                while True:
+                    queued.append(listener.accept()[0])
+        for server in self.servers:
+            server.close()
+        for connection in queued:
+            await asyncio.get_running_loop().connect_accepted_socket(self._create_protocol, connection)
+
+    def _create_protocol(self) -> asyncio.Protocol:
+        create: Any = self.config.http_protocol_class
+        protocol: asyncio.Protocol = create(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -99,6 +162,20 @@ def only_for_loopback(app: ASGIApp) -> ASGIApp:
         await refusal(scope, receive, send)
 
     return check_host
+
+
+def _log_failed_accepts_rarely() -> None:
+    """Logs once a minute that the process may open no more files: the loop tries again each second."""
+    loop = asyncio.get_running_loop()
+    warn = OncePerMinute("connection not accepted", loop.time)
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if "socket.accept()" in context["message"]:
+            warn(reason=str(context["exception"]))
+        else:
+            loop.default_exception_handler(context)
+
+    loop.set_exception_handler(handle)
 
 
 def _listen(host: str, port: int) -> socket.socket:

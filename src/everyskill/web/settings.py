@@ -33,7 +33,10 @@ class WebSettings(Struct, frozen=True, kw_only=True):
     `demo_sign_in` lets anybody sign in as any user, on loopback only; the sign-in page offers the users of
     `demo_tenant`.
     `body_limit` is the size of a request body in bytes, `body_timeout` the seconds in which it must arrive.
-    `busy_limit` is how many requests may be in progress before more are refused.
+    `head_timeout` is the seconds in which the head of a request must arrive, `send_timeout` those in which a client
+    must read a response, `connection_limit` how many connections may be open.
+    `busy_limit` is how many requests may be in progress before more are refused: half of them of one tenant, and
+    `unauthenticated_limit` of those that wait for a body and are not known to be of any.
     """
 
     host: str = DEFAULT_HOST
@@ -52,7 +55,11 @@ class WebSettings(Struct, frozen=True, kw_only=True):
     demo_tenant: str = "demo"
     body_limit: Count = 4 * 1024 * 1024
     body_timeout: Seconds = 20.0
+    head_timeout: Seconds = 10.0
+    send_timeout: Seconds = 30.0
+    connection_limit: Count = 1_000
     busy_limit: Count = 500
+    unauthenticated_limit: Count = 50
 
     def __post_init__(self) -> None:
         """Raises InvalidSetting where fields contradict each other or are too weak."""

@@ -8,6 +8,7 @@ from everyskill.web.auth.identity import Identity
 from everyskill.web.auth.sessions import SAFE_METHODS, check_csrf, check_site, read_session
 from everyskill.web.auth.tokens import TokenVerifier
 from everyskill.web.auth.users import UserCache
+from everyskill.web.concurrency import claim_place
 from everyskill.web.refusals import InvalidToken, NotAllowed, NotJson, NotSignedIn
 from everyskill.web.requests import AnyRequest
 
@@ -58,6 +59,7 @@ async def authenticate_token(request: AnyRequest, token: str) -> Identity:
     if tokens is None:
         raise InvalidToken
     claims = await tokens.verify(token.strip())
+    claim_place(request.scope, claims.tenant_id)
     try:
         user = await users.admit(claims.tenant_id, claims.user_id, email=claims.email, name=claims.name)
     except (TenantNotFound, TenantInactive) as error:
@@ -87,6 +89,7 @@ async def _authenticate_session(request: AnyRequest) -> Identity:
     session = read_session(request)
     if session is None:
         raise NotSignedIn
+    claim_place(request.scope, session.tenant_id)
     users: UserCache = request.app.state.users
     try:
         user = await users.find(session.tenant_id, session.user_id)

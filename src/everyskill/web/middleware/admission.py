@@ -1,4 +1,4 @@
-"""Refuses requests before they are routed: heads that are too large, and requests beyond the concurrency limit."""
+"""Refuses requests before they are routed: heads that are too large, and requests beyond the concurrency limits."""
 
 import asyncio
 from time import monotonic
@@ -9,9 +9,11 @@ from litestar.datastructures import Headers
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from everyskill.web.concurrency import Place, Places, take_place
 from everyskill.web.problems import handle_exception
 from everyskill.web.refusals import BodyTooSlow, ClientGone, HeadersTooLarge, HostUnreadable, RequestRefused, TooBusy
 from everyskill.web.requests import AnyRequest
+from everyskill.web.settings import WebSettings
 
 # Address, headers and cookies together.
 MAX_HEAD_BYTES = 16 * 1024
@@ -20,25 +22,24 @@ MAX_HEAD_BYTES = 16 * 1024
 _ALWAYS_ADMITTED = ("/health/", "/metrics")
 
 
-def with_admission(app: ASGIApp, *, busy_limit: int, body_timeout: float) -> ASGIApp:
-    """The app, with at most `busy_limit` requests in progress, whose bodies must arrive in `body_timeout` seconds."""
-    in_progress = 0
+def with_admission(app: ASGIApp, settings: WebSettings) -> ASGIApp:
+    """The app, with a bounded number of requests in progress, whose bodies must arrive in time."""
+    places = Places(settings)
 
     async def admit(scope: Scope, receive: Receive, send: Send) -> None:
-        nonlocal in_progress
         if scope["type"] != ScopeType.HTTP:
             await app(scope, receive, send)
             return
-        if refusal := _find_refusal(scope, is_busy=in_progress >= busy_limit):
+        if refusal := _find_refusal(scope, is_busy=places.taken >= places.limit):
             request: AnyRequest = AnyRequest(scope, receive, send)
             response = handle_exception(request, refusal).to_asgi_response(None, request)
             await response(scope, receive, send)
             return
-        in_progress += 1
+        place = take_place(scope, places)
         try:
-            await app(scope, _limit_body_time(receive, body_timeout), send)
+            await app(scope, _limit_body_time(receive, settings.body_timeout, place), send)
         finally:
-            in_progress -= 1
+            place.leave()
 
     return admit
 
@@ -54,7 +55,7 @@ def _find_refusal(scope: Scope, *, is_busy: bool) -> RequestRefused | None:
     return TooBusy() if is_busy and not scope["path"].startswith(_ALWAYS_ADMITTED) else None
 
 
-def _limit_body_time(receive: Receive, seconds: float) -> Receive:
+def _limit_body_time(receive: Receive, seconds: float, place: Place) -> Receive:
     """Raises BodyTooSlow where the body takes longer, and ClientGone where the client disconnects before its end."""
     deadline = monotonic() + seconds
     is_complete = False
@@ -64,8 +65,9 @@ def _limit_body_time(receive: Receive, seconds: float) -> Receive:
         if is_complete:
             return await receive()
         try:
-            async with asyncio.timeout(deadline - monotonic()):
-                message = await receive()
+            async with asyncio.timeout(deadline - monotonic()) as timeout:
+                with place.waiting_for_body(timeout):
+                    message = await receive()
         except TimeoutError as error:
             raise BodyTooSlow from error
         if message["type"] == "http.disconnect":

@@ -1,0 +1,85 @@
+"""Counts the requests in progress: in all, of each tenant, and those that wait for the body of somebody unknown."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any, cast
+
+from litestar.types import Scope
+
+from everyskill.web.refusals import TooBusy
+from everyskill.web.settings import WebSettings
+
+_KEY = "everyskill.place"
+
+
+class Places:
+    """How many requests are in progress, of whom, and which of them wait for bodies of nobody known."""
+
+    def __init__(self, settings: WebSettings) -> None:
+        self.limit = settings.busy_limit
+        self.limit_of_tenant = max(settings.busy_limit // 2, 1)
+        self.limit_of_unauthenticated = settings.unauthenticated_limit
+        self.taken = 0
+        self.taken_by: Counter[str] = Counter()
+        self.unauthenticated: dict[asyncio.Timeout, float] = {}
+
+
+class Place:
+    """The place of one request, which counts against its tenant as soon as that is known."""
+
+    __slots__ = ("places", "started", "tenant_id")
+
+    def __init__(self, places: Places) -> None:
+        self.places = places
+        self.started = monotonic()
+        self.tenant_id: str | None = None
+        places.taken += 1
+
+    def claim(self, tenant_id: str) -> None:
+        """Counts the request against its tenant. Raises TooBusy where that has its half of the places."""
+        if self.tenant_id is not None:
+            return
+        if self.places.taken_by[tenant_id] >= self.places.limit_of_tenant:
+            raise TooBusy
+        self.places.taken_by[tenant_id] += 1
+        self.tenant_id = tenant_id
+
+    def leave(self) -> None:
+        """Frees the place."""
+        self.places.taken -= 1
+        if self.tenant_id is not None:
+            self.places.taken_by[self.tenant_id] -= 1
+            if not self.places.taken_by[self.tenant_id]:
+                del self.places.taken_by[self.tenant_id]
+
+    @contextmanager
+    def waiting_for_body(self, timeout: asyncio.Timeout) -> Iterator[None]:
+        """Where too many wait whose tenant is not known, the oldest of them gives way."""
+        waiting = self.places.unauthenticated
+        if self.tenant_id is not None:
+            yield
+            return
+        if len(waiting) >= self.places.limit_of_unauthenticated:
+            oldest = min(waiting, key=lambda other: waiting[other])
+            del waiting[oldest]
+            oldest.reschedule(0)
+        waiting[timeout] = self.started
+        try:
+            yield
+        finally:
+            waiting.pop(timeout, None)
+
+
+def take_place(scope: Scope, places: Places) -> Place:
+    """The place of a request, which lasts until it leaves."""
+    place = cast(MutableMapping[str, Any], scope)[_KEY] = Place(places)
+    return place
+
+
+def claim_place(scope: Scope, tenant_id: str) -> None:
+    """Counts a request against its tenant. Raises TooBusy where that tenant has too many in progress."""
+    place: Place = cast(MutableMapping[str, Any], scope)[_KEY]
+    place.claim(tenant_id)

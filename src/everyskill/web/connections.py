@@ -1,0 +1,141 @@
+"""Bounds what a client can hold: how many connections, how long a request's head takes, how long responses wait.
+
+uvicorn's own protocol waits without end for the head of a first request and for a client that does not read.
+"""
+
+import resource
+from asyncio import BaseTransport
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from msgspec import Struct
+from uvicorn.protocols.http.flow_control import CLOSE_HEADER
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from everyskill.web.settings import WebSettings
+
+# How many connections the event loop accepts before it looks at those it has.
+ACCEPTED_AT_ONCE = 64
+# For what was just accepted, and for all but clients: the log, the listener, the connections to the database.
+_RESERVED_FILES = ACCEPTED_AT_ONCE + 64
+_MIN_CONNECTIONS = 16
+_LOG_SECONDS = 60.0
+
+_log = structlog.get_logger(__name__)
+
+
+class ConnectionLimits(Struct, frozen=True):
+    """How many connections may be open, and in how many seconds a head must arrive and responses must be read."""
+
+    connections: int
+    head_seconds: float
+    send_seconds: float
+
+
+def limits_of(settings: WebSettings) -> ConnectionLimits:
+    """What the settings say, but never more connections than the process may open files."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    connections = settings.connection_limit
+    if files != resource.RLIM_INFINITY:
+        connections = min(connections, max(files - _RESERVED_FILES, _MIN_CONNECTIONS))
+    return ConnectionLimits(connections, settings.head_timeout, settings.send_timeout)
+
+
+class OncePerMinute:
+    """Logs a warning that would otherwise be repeated for each of many connections."""
+
+    def __init__(self, event: str, clock: Callable[[], float]) -> None:
+        self._event = event
+        self._clock = clock
+        self._logged_at = float("-inf")
+
+    def __call__(self, **facts: object) -> None:
+        """Logs the event, if it was not within the last minute."""
+        if self._clock() - self._logged_at >= _LOG_SECONDS:
+            self._logged_at = self._clock()
+            _log.warning(self._event, **facts)
+
+
+class BoundedProtocol(H11Protocol):
+    """uvicorn's protocol, with a deadline for everything that depends on the client.
+
+    `deadline` is a time of the event loop, None while a request is in progress. The server looks at the deadlines of
+    all connections once a second, which costs less than timers for each request.
+    """
+
+    def __init__(self, *arguments: Any, limits: ConnectionLimits, warn: OncePerMinute, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.deadline: float | None = None
+        self._limits = limits
+        self._warn = warn
+        self._is_postponed = False
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """Makes room, where there are too many, by closing the one that waits longest for its client."""
+        super().connection_made(transport)  # type: ignore[arg-type]
+        self._wait_for_head()
+        if len(self.connections) > self._limits.connections:
+            self._warn(limit=self._limits.connections)
+            self._most_idle().abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Takes what the client sent; from its complete head to the response, the time is ours."""
+        super().data_received(data)
+        if self.is_working:
+            self.deadline = None
+
+    def on_response_complete(self) -> None:
+        """Goes on to the next request, but not before the client has read the responses so far.
+
+        A pipelined request would otherwise be in progress, in the eyes of admission.py, for as long as nobody reads.
+        """
+        if self.flow.write_paused and not self.transport.is_closing():
+            self._is_postponed = True
+            return
+        if not self.flow.write_paused:
+            self._wait_for_head()
+        super().on_response_complete()
+        if self.is_working:
+            self.deadline = None
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than it asks."""
+        super().pause_writing()
+        self.deadline = self.loop.time() + self._limits.send_seconds
+
+    def resume_writing(self) -> None:
+        """The client has read what was sent."""
+        super().resume_writing()
+        self._wait_for_head()
+        if self._is_postponed:
+            self._is_postponed = False
+            self.on_response_complete()
+
+    def close_after_response(self) -> None:
+        """Tells the client with the response in progress that this connection takes no further request."""
+        if self.is_working:
+            self.cycle.default_headers = [*self.cycle.default_headers, CLOSE_HEADER]
+
+    def close_if_late(self, now: float) -> None:
+        """Closes a connection whose client has exceeded its time, whatever is left to send."""
+        if self.deadline is not None and self.deadline < now:
+            self.abort()
+
+    def abort(self) -> None:
+        """Closes the connection at once; it no longer counts."""
+        self.connections.discard(self)
+        self.transport.abort()
+
+    @property
+    def is_working(self) -> bool:
+        """Whether a request is in progress."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _wait_for_head(self) -> None:
+        self.deadline = self.loop.time() + self._limits.head_seconds
+
+    def _most_idle(self) -> "BoundedProtocol":
+        """The connection to close first: one that never sent a request, before one that did; this one, if all work."""
+        waiting = [other for other in self.connections if isinstance(other, BoundedProtocol) and not other.is_working]
+        return min(waiting, key=lambda other: (other.cycle is not None, other.deadline or 0.0), default=self)
