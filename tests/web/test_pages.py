@@ -476,3 +476,40 @@ async def test_feedback_is_given_from_the_page(signed_in: httpx.AsyncClient, acm
     assert (await signed_in.post("/skills/pdf/feedback", data=form)).headers["location"] == "/skills/pdf"
     assert "Could be shorter." in (await signed_in.get("/skills/pdf")).text
     assert await acme.count_feedback_since(skill.skill_id, datetime.now(UTC) - timedelta(minutes=1)) == 1
+
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+@pytest.mark.parametrize("path", ["/sign-in", *FORMS])
+@pytest.mark.parametrize(("body", "status"), [(b"x" * 65_537, 413), (b"a&" * 64, 400)])
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "application/json", "multipart/form-data"])
+async def test_a_form_that_no_page_sends_is_refused_before_it_is_parsed(
+    signed_in: httpx.AsyncClient, path: str, body: bytes, status: int, kind: str
+) -> None:
+    if path != "/sign-in" and kind != FORM["Content-Type"]:
+        status = 403
+    refused = await signed_in.post(path, content=body, headers={"Content-Type": kind})
+    assert refused.status_code == status
+    assert "set-cookie" not in refused.headers
+
+
+async def test_a_form_may_have_64_fields(visitor: httpx.AsyncClient) -> None:
+    fields = {"tenant": "acme", "user": "ann"} | {f"more-{number}": "" for number in range(62)}
+    assert (await visitor.post("/sign-in", data=fields)).status_code == 303
+    refused = await visitor.post("/sign-in", data=fields | {"65": ""})
+    assert "at most 64 fields" in refused.text
+
+
+async def test_a_form_has_the_size_that_the_operator_set(newest_server: None, database: Database, acme: Tenant) -> None:
+    app = create_app(database, WebSettings(demo_sign_in=True, demo_tenant="acme", form_limit=20))
+    async with client_of(app) as visitor:
+        assert (await visitor.post("/sign-in", data={"tenant": "acme", "user": "ann"})).status_code == 303
+        refused = await visitor.post("/sign-in", data={"tenant": "acme", "user": "nobody"})
+    assert refused.status_code == 413
+
+
+async def test_the_api_never_reads_a_form(signed_in: httpx.AsyncClient, acme: Tenant) -> None:
+    skill = await publish(acme)
+    refused = await signed_in.post(f"/v1/skills/{skill.skill_id}/visit", content=b"a&" * 64, headers=FORM)
+    assert refused.status_code == 403

@@ -69,6 +69,15 @@ class NotAllowed(RequestRefused):
     sentence = "Only a user with the role {needed} may do this."
 
 
+@dataclass(eq=False)
+class TooManyFields(RequestRefused):
+    """A form with more fields than any page sends."""
+
+    highest: int
+    code = "too_many_fields"
+    sentence = "A form may have at most {highest} fields."
+
+
 class NotJson(RequestRefused):
     """A body whose Content-Type is not application/json."""
 

@@ -37,6 +37,7 @@ class WebSettings(Struct, frozen=True, kw_only=True):
     must read a response, `connection_limit` how many connections may be open.
     `busy_limit` is how many requests may be in progress before more are refused: half of them of one tenant, and
     `unauthenticated_limit` of those that wait for a body and are not known to be of any.
+    `form_limit` is the size in bytes of the body that a page's form may send.
     """
 
     host: str = DEFAULT_HOST
@@ -58,6 +59,7 @@ class WebSettings(Struct, frozen=True, kw_only=True):
     head_timeout: Seconds = 10.0
     send_timeout: Seconds = 30.0
     connection_limit: Count = 1_000
+    form_limit: Count = 64 * 1024
     busy_limit: Count = 500
     unauthenticated_limit: Count = 50
 

@@ -11,6 +11,7 @@ from msgspec import Struct, ValidationError, convert, to_builtins
 
 from everyskill.model.tenants import Role
 from everyskill.web.auth.identity import Identity
+from everyskill.web.forms import FormRequest
 from everyskill.web.refusals import CsrfFailed
 from everyskill.web.requests import AnyConnection, AnyRequest, is_addressed_to_loopback
 from everyskill.web.settings import WebSettings
@@ -82,7 +83,7 @@ async def check_csrf(request: AnyRequest, identity: Identity) -> None:
     if request.method in SAFE_METHODS:
         return
     given = request.headers.get(CSRF_HEADER)
-    if given is None and request.content_type[0] == _FORM:
+    if given is None and isinstance(request, FormRequest) and request.content_type[0] == _FORM:
         given = (await request.form()).get(CSRF_FIELD)
     expected = make_csrf_token(request, identity)
     if not isinstance(given, str) or not hmac.compare_digest(given.encode(errors="replace"), expected.encode()):

@@ -2,19 +2,26 @@
 
 from litestar import Router
 
+from everyskill.web.forms import FormRequest
 from everyskill.web.pages import assets, errors, home, sign_in, skill, skills
 from everyskill.web.pages.context import provide_page_context
 
-__all__ = ["render_error", "routers"]
+__all__ = ["create_router", "render_error"]
 
 render_error = errors.render_error
 
-routers = [
-    Router(
+
+def create_router(*, form_limit: int) -> Router:
+    """All pages; what a form sends to them has `form_limit` bytes at most."""
+    of_somebody = Router(
         "/",
         route_handlers=[*home.handlers, *skills.handlers, *skill.handlers],
         dependencies={"page_context": provide_page_context},
+    )
+    return Router(
+        "/",
+        route_handlers=[of_somebody, *sign_in.handlers, *assets.handlers],
+        request_class=FormRequest,
+        request_max_body_size=form_limit,
         include_in_schema=False,
-    ),
-    Router("/", route_handlers=[*sign_in.handlers, *assets.handlers], include_in_schema=False),
-]
+    )
