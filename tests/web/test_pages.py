@@ -1,6 +1,7 @@
 """What the pages promise without a browser: who gets in, what forms need, what is escaped, and what a page costs."""
 
 import re
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,11 +9,14 @@ from typing import Any
 import httpx
 import jwt
 import pytest
+from cachetools import Cache
 from litestar import Litestar
 
 from everyskill.handles import Database, Tenant
 from everyskill.web.app import create_app
-from everyskill.web.pages.markdown import MAX_RENDERED, to_html
+from everyskill.web.pages import markdown
+from everyskill.web.pages.markdown import CACHE_BYTES, MAX_RENDERED, TooCostly, to_html
+from everyskill.web.pages.markdown import render as render_markdown
 from everyskill.web.settings import WebSettings
 from tests.support.http_clients import SECRET, bearer, claims_of, client_of
 from tests.support.skills import is_badged, publish
@@ -378,6 +382,56 @@ async def test_an_error_is_a_page_for_people_and_a_problem_for_programs(signed_i
     [
         "/static/../app.py",
         "/static/..%2fapp.py",
+# Each of these was megabytes of HTML, or seconds of work.
+ENDLESS = {
+    "link references": "[a]: " + "x" * 60_000 + "\n\n" + "[a] " * 16_000,
+    "lazy quotes": ">" * 20 + "a\n" + "b\n" * 50_000,
+    "open brackets": "[\n" * 60_000,
+    "tables": "a|b\n-|-\n" * 15_000,
+    "a wide table": "|a" * 20_000 + "\n" + "|-" * 20_000 + "\n" + "|a" * 20_000,
+    "headings": "a\n=\n" * 30_000,
+}
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_a_text_that_makes_endless_html_is_shown_as_it_is(name: str) -> None:
+    assert to_html(ENDLESS[name]).startswith("<pre>")
+
+
+def test_html_is_bounded_before_it_is_made() -> None:
+    text = "[a]: https://" + "x" * 100 + "\n\n" + "[a] " * 100
+    assert len(render_markdown(text, max_html=20_000)) > 10_000
+    with pytest.raises(TooCostly):
+        render_markdown(text, max_html=10_000)
+
+
+@pytest.mark.parametrize(
+    "text", ["one\n" * 100, "one *two* `three`", "> one\ntwo\n", "- one\n- two\n", "a|b\n-|-\n" * 9]
+)
+def test_parsing_stops_when_its_time_is_up(text: str) -> None:
+    with pytest.raises(TooCostly):
+        render_markdown(text, max_seconds=-1)
+
+
+def test_what_was_too_costly_is_not_tried_again() -> None:
+    assert to_html(ENDLESS["headings"]) is to_html(ENDLESS["headings"])
+
+
+def test_rendered_texts_are_kept_up_to_a_number_of_bytes() -> None:
+    kept = markdown._render_or_escape.cache
+    assert isinstance(kept, Cache)
+    for number in range(80):
+        to_html(f"{number}" + " word" * 25_000)
+    assert 1 < len(kept) < 80
+    assert sum(map(sys.getsizeof, kept.values())) <= CACHE_BYTES
+
+
+def test_a_long_text_of_ordinary_prose_is_rendered() -> None:
+    paragraph = "## A part\n\nSome **bold** words, `code`, and a [link](https://example.org).\n\n- one\n- two\n\n"
+    text = paragraph * (MAX_RENDERED // len(paragraph))
+    assert render_markdown(text, max_seconds=60).count("<h3>") == text.count("##")
+
+
         "/static/%2e%2e/app.py",
         "/static//etc/passwd",
         "/skills/..%2f..%2fetc%2fpasswd",
