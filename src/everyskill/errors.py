@@ -230,11 +230,11 @@ class SkillFolderError(EverySkillError):
 
 @dataclass(eq=False)
 class Overloaded(EverySkillError):
-    """More calls wait for the database than this process may hold. It is worth trying again in a moment."""
+    """More calls wait than this process may hold. It is worth trying again in a moment."""
 
     max_waiting: int
     code = "overloaded"
-    sentence = "{max_waiting:,} calls wait for the database already. Try again in a moment."
+    sentence = "{max_waiting:,} calls wait already. Try again in a moment."
 
 
 class LockTimeout(EverySkillError):

@@ -26,6 +26,7 @@ from everyskill.extras import extra
 from everyskill.model.tenants import TenantInfo
 from everyskill.services.tenant_scope import TenantScope
 from everyskill.settings import Settings
+from everyskill.workers import Workers
 
 if TYPE_CHECKING:
     from everyskill.embedded import EmbeddedServer
@@ -90,6 +91,7 @@ class Database:
         self._url: str
         self._shares: ConnectionShares
         self._batched: BatchedCalls
+        self._workers: Workers
 
     async def __aenter__(self) -> Self:
         if self._pool is not None:
@@ -102,6 +104,8 @@ class Database:
             self._shares = ConnectionShares(self._pool, size=self._pool_size, queue_size=self._queue_size)
             self._batched = BatchedCalls(self._shares, queue_size=self._queue_size, feed_limits=self._feed_limits)
             opening.push_async_callback(self._batched.close)
+            self._workers = Workers()
+            opening.callback(self._workers.close)
             self._open = opening.pop_all()
         return self
 
@@ -114,7 +118,7 @@ class Database:
     def tenant(self, tenant_id: str) -> Tenant:
         """The handle of a tenant. Asks the database nothing. Raises InvalidIdentifier."""
         self._require_open()
-        return Tenant(self._shares, self._batched, self._feed_limits, tenant_id)
+        return Tenant(self._shares, self._batched, self._feed_limits, self._workers, tenant_id)
 
     async def check(self) -> None:
         """Raises the DatabaseNotReady that says why tenants cannot be served just now, if there is a reason.

@@ -1,13 +1,19 @@
 """How two versions differ: a pure function."""
 
 from datetime import UTC, datetime
-from time import perf_counter
 
-from hypothesis import given
+import pytest
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from everyskill.model import FileDiff, SkillFile, SkillVersion, diff_versions
-from everyskill.model.diffs import diff_lines
+from everyskill.model.diffs import (
+    MAX_SEARCHED_LINES,
+    MAX_SHOWN_CHARACTERS,
+    MAX_SHOWN_LINES,
+    DiffLine,
+    diff_texts,
+)
 
 FEW_LINES = st.lists(st.sampled_from(["", "a", "b", "- c", "@@", "+++ d"]), max_size=12).map("\n".join)
 
@@ -33,27 +39,69 @@ def test_the_text_comes_first_and_line_by_line() -> None:
 
 
 def test_far_apart_changes_are_two_hunks() -> None:
-    old = [str(number) for number in range(40)]
-    new = ["first", *old[1:-1], "last"]
-    lines = diff_lines("\n".join(old), "\n".join(new))
-    assert [kind for kind, _ in lines].count("hunk") == 2
+    old = numbered(40)
+    assert [kind for kind, _ in lines_of(old, ["first", *old[1:-1], "last"])].count("hunk") == 2
 
 
 @given(old=FEW_LINES, new=FEW_LINES)
-def test_what_is_kept_and_removed_is_of_the_old_and_what_is_kept_and_added_of_the_new(old: str, new: str) -> None:
-    lines = diff_lines(old, new)
-    for text, gone in ((old, "added"), (new, "removed")):
-        kept = [line for kind, line in lines if kind not in {"hunk", gone}]
-        rest = iter(text.split("\n"))
-        assert all(line in rest for line in kept)
-    assert (lines == []) == (old == new)
+def test_the_diff_makes_the_new_text_of_the_old_one(old: str, new: str) -> None:
+    assume(old != new)
+    assert apply(diff_texts(old, new), old) == new
 
 
-def test_a_huge_text_is_compared_at_once() -> None:
-    old = [f"{number % 90} {number % 7}" for number in range(100_000)]
-    new = [*old[:10], "new", *old[9:-10][::-1], *old[-10:]]
-    started = perf_counter()
-    lines = diff_lines("\n".join(old), "\n".join(new))
-    assert perf_counter() - started < 2
-    assert ("added", "new") in lines
-    assert next(line for kind, line in lines if kind != "hunk") == old[10]
+def test_what_is_too_much_to_search_is_one_block_with_its_context() -> None:
+    old = numbered(20)
+    new = [*old[:10], *(f"new {number}" for number in range(MAX_SEARCHED_LINES + 1)), *old[10:]]
+    lines = lines_of(old, new)
+    assert lines[0] == ("hunk", f"@@ -8,6 +8,{MAX_SEARCHED_LINES + 7} @@")
+    assert apply(diff_texts("\n".join(old), "\n".join(new)), "\n".join(old)) == "\n".join(new)
+
+
+def test_a_change_in_a_long_text_is_shown_however_long_the_text_is() -> None:
+    old = numbered(100_000)
+    lines = lines_of(old, [*old[:50_000], "new", *old[50_000:]])
+    assert lines[0] == ("hunk", "@@ -49998,6 +49998,7 @@")
+    assert [line for line in lines if line[0] not in {"hunk", "context"}] == [("added", "new")]
+
+
+def test_what_is_too_large_to_show_says_how_many_lines_it_is() -> None:
+    assert diff_texts("same", "\n".join(["same", *numbered(12_000)])) == FileDiff("SKILL.md", "changed", None, 12_000)
+
+
+@pytest.mark.parametrize(("old", "new"), [("a", "b" * MAX_SHOWN_CHARACTERS), ("a" * MAX_SHOWN_CHARACTERS + "\nb", "c")])
+def test_lines_without_end_are_too_large_to_show(old: str, new: str) -> None:
+    assert diff_texts(old, new).lines is None
+    assert diff_texts(new, old).too_large
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=MAX_SHOWN_LINES * 2), st.integers(0, MAX_SHOWN_LINES * 2))
+def test_no_diff_is_longer_than_its_limit(old: list[str], added: int) -> None:
+    lines = diff_texts("\n".join(old), "\n".join([*old[::-1], *numbered(added)])).lines or []
+    assert len(lines) <= MAX_SHOWN_LINES + 20
+
+
+def numbered(count: int) -> list[str]:
+    return [str(number) for number in range(count)]
+
+
+def lines_of(old: list[str], new: list[str]) -> list[DiffLine]:
+    lines = diff_texts("\n".join(old), "\n".join(new)).lines
+    assert lines is not None
+    return lines
+
+
+def apply(diff: FileDiff, old: str) -> str:
+    """What `patch` makes of a text by its diff."""
+    before, after, position = old.split("\n"), list[str](), 0
+    for kind, line in diff.lines or []:
+        if kind == "hunk":
+            start = int(line.split()[1][1:].split(",")[0]) - 1
+            after += before[position:start]
+            position = start
+            continue
+        if kind != "added":
+            assert before[position] == line
+            position += 1
+        if kind != "removed":
+            after.append(line)
+    return "\n".join(after + before[position:])

@@ -11,15 +11,17 @@ import jwt
 import pytest
 from cachetools import Cache
 from litestar import Litestar
+from msgspec.structs import replace
 
 from everyskill.handles import Database, Tenant
+from everyskill.model import SkillFile
 from everyskill.web.app import create_app
 from everyskill.web.pages import markdown
 from everyskill.web.pages.markdown import CACHE_BYTES, MAX_RENDERED, TooCostly, to_html
 from everyskill.web.pages.markdown import render as render_markdown
 from everyskill.web.settings import WebSettings
 from tests.support.http_clients import SECRET, bearer, claims_of, client_of
-from tests.support.skills import is_badged, publish
+from tests.support.skills import folder, is_badged, publish
 
 DEMO = WebSettings(demo_sign_in=True, demo_tenant="acme")
 SCRIPT = "<script>alert('&')</script>\"'><img src=x onerror=alert(1)>"
@@ -200,6 +202,31 @@ async def test_what_was_published_after_the_page_was_made_keeps_its_badge(
     assert await is_badged(acme, "ann", skill.skill_id)
 
 
+async def test_a_difference_that_is_too_large_to_show_says_so(
+    signed_in: httpx.AsyncClient, ann: httpx.AsyncClient, acme: Tenant
+) -> None:
+    skill = await publish(acme, content="one")
+    await acme.visit_skill("ann", skill.skill_id)
+    await publish(acme, content="\n".join(f"line {number}" for number in range(11_999)))
+    for path in ("/skills/pdf", "/skills/pdf/diff?from=1&to=2"):
+        assert "Too large to show: 12,000 lines." in (await signed_in.get(path)).text
+    [diff] = (await ann.get("/v1/skills/pdf/diff?from=1&to=2")).json()
+    assert (diff["lines"], diff["too_large"]) == (None, 12_000)
+
+
+async def test_a_page_lists_200_files_and_says_how_many_more_there_are(
+    signed_in: httpx.AsyncClient, acme: Tenant
+) -> None:
+    await publish(acme)
+    files = tuple(SkillFile(f"files/{number}.md", 1, "0" * 64) for number in range(201))
+    two = folder(content="two")
+    await acme.publish_skill(replace(two, files=two.files + files))
+    diff = (await signed_in.get("/skills/pdf/diff?from=1&to=2")).text
+    assert (diff.count("<h3>"), "And 2 more files." in diff) == (200, True)
+    skill = (await signed_in.get("/skills/pdf")).text
+    assert (skill.count("<code>files/"), "And 2 more files." in skill) == (199, True)
+
+
 async def test_a_first_visit_has_no_summary(signed_in: httpx.AsyncClient, acme: Tenant) -> None:
     await publish(acme)
     assert "Since your last visit" not in (await signed_in.get("/skills/pdf")).text
@@ -356,32 +383,6 @@ def test_an_endless_text_is_shown_as_it_is() -> None:
     assert to_html("*" * (MAX_RENDERED + 1)).startswith("<pre>***")
 
 
-@pytest.mark.parametrize("path", ["/", "/skills", "/skills/nothing", "/sign-in"])
-async def test_every_page_keeps_foreign_content_out_and_is_stored_by_nobody(
-    signed_in: httpx.AsyncClient, path: str
-) -> None:
-    headers = (await signed_in.get(path)).headers
-    policy = headers["content-security-policy"]
-    assert "default-src 'none'" in policy
-    assert "unsafe" not in policy
-    assert "http" not in policy
-    assert headers["cache-control"] == "private, no-cache"
-    assert headers["x-content-type-options"] == "nosniff"
-
-
-async def test_an_error_is_a_page_for_people_and_a_problem_for_programs(signed_in: httpx.AsyncClient) -> None:
-    page = await signed_in.get("/skills/nothing")
-    assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
-    assert "There is no skill" in page.text
-    problem = await signed_in.get("/v1/skills/nothing")
-    assert (problem.status_code, problem.headers["content-type"]) == (404, "application/problem+json")
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/static/../app.py",
-        "/static/..%2fapp.py",
 # Each of these was megabytes of HTML, or seconds of work.
 ENDLESS = {
     "link references": "[a]: " + "x" * 60_000 + "\n\n" + "[a] " * 16_000,
@@ -432,6 +433,32 @@ def test_a_long_text_of_ordinary_prose_is_rendered() -> None:
     assert render_markdown(text, max_seconds=60).count("<h3>") == text.count("##")
 
 
+@pytest.mark.parametrize("path", ["/", "/skills", "/skills/nothing", "/sign-in"])
+async def test_every_page_keeps_foreign_content_out_and_is_stored_by_nobody(
+    signed_in: httpx.AsyncClient, path: str
+) -> None:
+    headers = (await signed_in.get(path)).headers
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    assert headers["cache-control"] == "private, no-cache"
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+async def test_an_error_is_a_page_for_people_and_a_problem_for_programs(signed_in: httpx.AsyncClient) -> None:
+    page = await signed_in.get("/skills/nothing")
+    assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "There is no skill" in page.text
+    problem = await signed_in.get("/v1/skills/nothing")
+    assert (problem.status_code, problem.headers["content-type"]) == (404, "application/problem+json")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../app.py",
+        "/static/..%2fapp.py",
         "/static/%2e%2e/app.py",
         "/static//etc/passwd",
         "/skills/..%2f..%2fetc%2fpasswd",

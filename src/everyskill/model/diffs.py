@@ -1,38 +1,42 @@
 """How two versions of a skill differ, file by file, and line by line where the text is kept."""
 
-from collections.abc import Iterable
-from difflib import unified_diff
-from itertools import islice
-from typing import Literal
+from collections.abc import Iterable, Iterator
+from difflib import SequenceMatcher
+from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
 from everyskill.model.skills import SKILL_FILE_NAME, SkillFile, SkillVersion
 
-# Beyond this the search for the shortest difference takes seconds; what differs is then shown as one block.
-_MAX_LINES = 2_000
+# Between the first and the last line that differ. The search takes quadratic time; beyond, all of it is one block.
+MAX_SEARCHED_LINES = 1_000
+MAX_SHOWN_LINES = 2_000
+# Of both texts, between the first and the last line that differ.
+MAX_SHOWN_CHARACTERS = 512 * 1024
 _CONTEXT = 3
 
 LineKind = Literal["hunk", "context", "added", "removed"]
 FileStatus = Literal["added", "removed", "changed"]
-
-_KINDS: dict[str, LineKind] = {"@": "hunk", "+": "added", "-": "removed", " ": "context"}
+DiffLine: TypeAlias = tuple[LineKind, str]
+_Opcode: TypeAlias = tuple[str, int, int, int, int]
 
 
 class FileDiff(Struct, frozen=True):
-    """One file that differs. `lines` is None where only hashes are kept: for all but SKILL.md."""
+    """One file that differs. `lines` is None where only hashes are kept: for all but SKILL.md.
+
+    It is None too where the difference is too large to show; `too_large` then says how many lines that were.
+    """
 
     path: str
     status: FileStatus
-    lines: list[tuple[LineKind, str]] | None = None
+    lines: list[DiffLine] | None = None
+    too_large: int | None = None
 
 
 def diff_versions(old: SkillVersion, new: SkillVersion) -> list[FileDiff]:
     """What became of each file from one version to the other: SKILL.md first, then the others by path."""
     others = compare_files(old.files, new.files)
-    if old.content == new.content:
-        return others
-    return [FileDiff(SKILL_FILE_NAME, "changed", diff_lines(old.content, new.content)), *others]
+    return others if old.content == new.content else [diff_texts(old.content, new.content), *others]
 
 
 def compare_files(old: Iterable[SkillFile], new: Iterable[SkillFile]) -> list[FileDiff]:
@@ -45,21 +49,46 @@ def compare_files(old: Iterable[SkillFile], new: Iterable[SkillFile]) -> list[Fi
     ]
 
 
-def diff_lines(old: str, new: str) -> list[tuple[LineKind, str]]:
-    """A unified diff of two texts: each line with its kind, without the sign in front."""
+def diff_texts(old: str, new: str) -> FileDiff:
+    """A unified diff of two SKILL.md: each line with its kind, without the sign in front."""
     before, after = old.split("\n"), new.split("\n")
-    if max(len(before), len(after)) > _MAX_LINES:
-        return _one_block(before, after)
-    lines = islice(unified_diff(before, after, lineterm="", n=_CONTEXT), 2, None)
-    return [(_KINDS[line[0]], line if line[0] == "@" else line[1:]) for line in lines]
-
-
-def _one_block(before: list[str], after: list[str]) -> list[tuple[LineKind, str]]:
     start = _equal_lines(before, after)
     end = _equal_lines(before[start:][::-1], after[start:][::-1])
-    old, new = before[start : len(before) - end], after[start : len(after) - end]
-    hunk: list[tuple[LineKind, str]] = [("hunk", f"@@ -{start + 1},{len(old)} +{start + 1},{len(new)} @@")]
-    return [*hunk, *(("removed", line) for line in old), *(("added", line) for line in new)]
+    removed, added = len(before) - end - start, len(after) - end - start
+    first = max(start - _CONTEXT, 0)
+    before, after = (lines[first : len(lines) - end + _CONTEXT] for lines in (before, after))
+    is_searched = max(removed, added) <= MAX_SEARCHED_LINES
+    is_long = not is_searched and removed + added > MAX_SHOWN_LINES
+    if is_long or sum(map(len, before)) + sum(map(len, after)) > MAX_SHOWN_CHARACTERS:
+        return FileDiff(SKILL_FILE_NAME, "changed", too_large=removed + added)
+    if is_searched:
+        groups = SequenceMatcher(None, before, after).get_grouped_opcodes(_CONTEXT)
+    else:
+        groups = iter([_one_block(start - first, removed, added, len(before) - removed)])
+    lines = [line for group in groups for line in _hunk(group, before, after, first)]
+    return FileDiff(SKILL_FILE_NAME, "changed", lines)
+
+
+def _one_block(start: int, removed: int, added: int, equal: int) -> list[_Opcode]:
+    """The opcodes of a difference that is not searched, after `start` of `equal` lines."""
+    return [
+        ("equal", 0, start, 0, start),
+        ("replace", start, start + removed, start, start + added),
+        ("equal", start + removed, equal + removed, start + added, equal + added),
+    ]
+
+
+def _hunk(group: list[_Opcode], before: list[str], after: list[str], first: int) -> Iterator[DiffLine]:
+    """The lines of one hunk; `first` lines of both texts come before those given."""
+    (_, old_start, _, new_start, _), (_, _, old_end, _, new_end) = group[0], group[-1]
+    old, new = f"{first + old_start + 1},{old_end - old_start}", f"{first + new_start + 1},{new_end - new_start}"
+    yield "hunk", f"@@ -{old} +{new} @@"
+    for kind, old_start, old_end, new_start, new_end in group:
+        if kind == "equal":
+            yield from (("context", line) for line in before[old_start:old_end])
+        else:
+            yield from (("removed", line) for line in before[old_start:old_end])
+            yield from (("added", line) for line in after[new_start:new_end])
 
 
 def _equal_lines(before: list[str], after: list[str]) -> int:

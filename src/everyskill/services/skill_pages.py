@@ -1,6 +1,5 @@
 """A skill's page: what it says, what changed since this user's last view, and what others say of it."""
 
-import asyncio
 from datetime import datetime, timedelta
 
 from everyskill.database.catalog import feedback, versions
@@ -55,7 +54,7 @@ async def get_skill_page(
         previous=previous,
         is_recorded=is_recorded,
         changes=detect_changes(previous, skill, feedback_count, seen=seen, published=published),
-        diff=await _diff(seen, published),
+        diff=await _diff(tenant, seen, published),
         versions=history,
         feedback=newest_feedback,
         as_of=as_of,
@@ -79,8 +78,7 @@ async def _find_version(connection: TenantConnection, skill: Skill, number: int 
     return None if number is None else await versions.find_version(connection, skill.id, number)
 
 
-async def _diff(old: SkillVersion | None, new: SkillVersion | None) -> list[FileDiff]:
+async def _diff(tenant: TenantScope, old: SkillVersion | None, new: SkillVersion | None) -> list[FileDiff]:
     if old is None or new is None or old.version >= new.version:
         return []
-    # Long texts take a while to compare, and others wait on this loop.
-    return await asyncio.to_thread(diff_versions, old, new)
+    return await tenant.run_in_worker(lambda: diff_versions(old, new))

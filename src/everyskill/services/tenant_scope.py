@@ -1,10 +1,13 @@
 """One tenant of an open database: what the services of that tenant work with."""
 
+from collections.abc import Callable
+
 from everyskill.database.batched_calls import BatchedCalls
 from everyskill.database.connection_shares import ConnectionShares
 from everyskill.database.feed.limits import FeedLimits
 from everyskill.database.transactions import TenantTransactions
 from everyskill.model.inputs import check_id
+from everyskill.workers import Result, Workers
 
 
 class TenantScope:
@@ -13,12 +16,25 @@ class TenantScope:
     Its private members are for the services alone, which are its methods in `handles.Tenant`.
     """
 
-    __slots__ = ("_batched", "_feed_limits", "_transactions", "tenant_id")
+    __slots__ = ("_batched", "_feed_limits", "_transactions", "_workers", "tenant_id")
 
     def __init__(
-        self, shares: ConnectionShares, batched: BatchedCalls, feed_limits: FeedLimits, tenant_id: str
+        self,
+        shares: ConnectionShares,
+        batched: BatchedCalls,
+        feed_limits: FeedLimits,
+        workers: Workers,
+        tenant_id: str,
     ) -> None:
         self.tenant_id = check_id("tenant_id", tenant_id)
         self._transactions = TenantTransactions(shares, tenant_id)
         self._batched = batched
         self._feed_limits = feed_limits
+        self._workers = workers
+
+    async def run_in_worker(self, job: Callable[[], Result]) -> Result:
+        """Runs what would hold up the event loop in a thread, one job of this tenant at a time.
+
+        Raises Overloaded where too many jobs of this tenant wait.
+        """
+        return await self._workers.run(self.tenant_id, job)

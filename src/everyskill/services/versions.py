@@ -1,7 +1,5 @@
 """Versions: the history of a skill, and how two of its versions differ."""
 
-import asyncio
-
 from everyskill.database.catalog import versions
 from everyskill.database.transactions import TenantConnection
 from everyskill.errors import VersionNotFound
@@ -31,8 +29,7 @@ async def compare_versions(tenant: TenantScope, slug_or_id: str, old: int, new: 
     async with tenant._transactions.read() as connection:
         skill = await require_skill(connection, slug_or_id)
         before, after = [await _require_version(connection, skill.id, number) for number in (old, new)]
-    # Long texts take a while to compare, and others wait on this loop.
-    return await asyncio.to_thread(diff_versions, before, after)
+    return await tenant.run_in_worker(lambda: diff_versions(before, after))
 
 
 async def get_version_number(tenant: TenantScope, version_id: str) -> int | None:

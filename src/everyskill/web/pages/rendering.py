@@ -30,6 +30,8 @@ _HEADERS = {
     **NO_SNIFF,
 }
 _KIB = 1024
+# Of the files and the versions of a skill; a page says how many more there are.
+_MAX_LISTED = 200
 
 
 def render(
@@ -64,5 +66,5 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.filters.update(ago=ago, exact=_exact, iso=iso, times=_times, size=_size)
-_TEMPLATES.globals.update(asset_url=asset_url, limits=inputs, active_page=None)
+_TEMPLATES.filters.update(ago=ago, exact=_exact, counted=count, iso=iso, times=_times, size=_size)
+_TEMPLATES.globals.update(asset_url=asset_url, limits=inputs, max_listed=_MAX_LISTED, active_page=None)

@@ -1,6 +1,5 @@
 """A skill's page: what changed for the user, its text, its versions and its feedback; and the diff of two versions."""
 
-import asyncio
 from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
@@ -68,15 +67,15 @@ async def show_skill(
     before_visit = _read_view(since, since_version, visited)
     skill_page = await tenant.get_skill_page(page_context.user_id, slug, before_visit=before_visit)
     content = "" if skill_page.published is None else skill_page.published.content
-    # In a thread, because it may take a tenth of a second.
-    content_html = await asyncio.to_thread(to_html, content)
     visit_query = "" if skill_page.previous is None else _visit_query(skill_page.previous, skill_page.as_of)
-    return render(
-        "skill.html",
-        page_context=page_context,
-        skill_page=skill_page,
-        content_html=content_html,
-        visit_query=visit_query,
+    return await tenant.run_in_worker(
+        lambda: render(
+            "skill.html",
+            page_context=page_context,
+            skill_page=skill_page,
+            content_html=to_html(content),
+            visit_query=visit_query,
+        )
     )
 
 
@@ -109,7 +108,9 @@ async def show_diff(
     """How one version differs from another. Records nothing."""
     files = await tenant.compare_versions(slug, old, new)
     skill = (await tenant.get_skill(slug)).skill
-    return render("diff.html", page_context=page_context, skill=skill, old=old, new=new, files=files)
+    return await tenant.run_in_worker(
+        lambda: render("diff.html", page_context=page_context, skill=skill, old=old, new=new, files=files)
+    )
 
 
 async def _find_id(tenant: Tenant, slug: str) -> str:

@@ -1,0 +1,52 @@
+"""Runs work that would hold up the event loop in a few threads, one job of a tenant at a time."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+from weakref import WeakValueDictionary
+
+from everyskill.errors import Overloaded
+
+MAX_WAITING = 250
+
+Result = TypeVar("Result")
+
+
+class _Turn:
+    """Held by the one job of a tenant that runs or waits for a thread."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.waiting = 0
+
+
+class Workers:
+    """A few threads. A tenant has one job in them, so that its next ones leave the threads to other tenants.
+
+    `max_waiting` bounds how many jobs of a tenant may wait for that one.
+    """
+
+    def __init__(self, *, threads: int = 2, max_waiting: int = MAX_WAITING) -> None:
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="everyskill-worker")
+        self._max_waiting = max_waiting
+        self._turns: WeakValueDictionary[str, _Turn] = WeakValueDictionary()
+
+    async def run(self, tenant_id: str, job: Callable[[], Result]) -> Result:
+        """What the job returns. Raises what the job raises, and Overloaded where too many of its tenant wait."""
+        turn = self._turns.setdefault(tenant_id, _Turn())
+        if turn.waiting >= self._max_waiting:
+            raise Overloaded(self._max_waiting)
+        turn.waiting += 1
+        try:
+            await turn.lock.acquire()
+        finally:
+            turn.waiting -= 1
+        running = asyncio.get_running_loop().run_in_executor(self._executor, job)
+        # Not when the caller ends: the job of a caller who gave up goes on in its thread.
+        running.add_done_callback(lambda _: turn.lock.release())
+        return await asyncio.shield(running)
+
+    def close(self) -> None:
+        """Lets the threads end once nothing runs in them."""
+        self._executor.shutdown(wait=False)

@@ -1,0 +1,89 @@
+"""Work beside the event loop: in few threads, and no tenant takes them all."""
+
+import asyncio
+from threading import Event
+from typing import Any
+
+import pytest
+
+from everyskill.errors import Overloaded
+from everyskill.workers import Workers
+
+SECONDS = 20.0
+
+
+class Job:
+    """Work that goes on until it is let go."""
+
+    def __init__(self) -> None:
+        self._is_running = Event()
+        self._may_end = Event()
+
+    def __call__(self) -> str:
+        self._is_running.set()
+        assert self._may_end.wait(SECONDS)
+        return "done"
+
+    async def run(self, workers: Workers, tenant_id: str) -> Any:
+        return await workers.run(tenant_id, self)
+
+    async def is_running(self) -> bool:
+        return await asyncio.to_thread(self._is_running.wait, SECONDS)
+
+    @property
+    def has_begun(self) -> bool:
+        return self._is_running.is_set()
+
+    def end(self) -> None:
+        self._may_end.set()
+
+
+async def test_a_tenant_has_one_job_in_the_threads_and_another_tenant_the_next() -> None:
+    workers, first, second, other = Workers(threads=2), Job(), Job(), Job()
+    tasks = [asyncio.create_task(job.run(workers, "acme")) for job in (first, second)]
+    assert await first.is_running()
+    tasks.append(asyncio.create_task(other.run(workers, "globex")))
+    assert await other.is_running()
+    assert not second.has_begun
+    first.end()
+    assert await second.is_running()
+    second.end()
+    other.end()
+    assert await asyncio.gather(*tasks) == ["done"] * 3
+    workers.close()
+
+
+async def test_a_caller_who_gives_up_leaves_its_tenant_no_second_thread() -> None:
+    workers, first, second = Workers(threads=2), Job(), Job()
+    given_up = asyncio.create_task(first.run(workers, "acme"))
+    assert await first.is_running()
+    given_up.cancel()
+    await asyncio.wait([given_up])
+    waiting = asyncio.create_task(second.run(workers, "acme"))
+    assert await workers.run("globex", lambda: "others go on") == "others go on"
+    assert not second.has_begun
+    first.end()
+    second.end()
+    assert await waiting == "done"
+    workers.close()
+
+
+async def test_what_waits_of_a_tenant_is_bounded() -> None:
+    workers, running = Workers(threads=2, max_waiting=1), Job()
+    tasks = [asyncio.create_task(running.run(workers, "acme")) for _ in range(2)]
+    assert await running.is_running()
+    with pytest.raises(Overloaded):
+        await workers.run("acme", lambda: "one too many")
+    assert await workers.run("globex", lambda: "others go on") == "others go on"
+    running.end()
+    assert await asyncio.gather(*tasks) == ["done"] * 2
+    assert await workers.run("acme", lambda: "again") == "again"
+    workers.close()
+
+
+async def test_a_job_that_fails_tells_its_caller_and_holds_up_no_other() -> None:
+    workers = Workers()
+    with pytest.raises(ZeroDivisionError):
+        await workers.run("acme", lambda: 1 // 0)
+    assert await workers.run("acme", lambda: "next") == "next"
+    workers.close()
