@@ -27,7 +27,7 @@ from everyskill.web.auth.keys import COOLDOWN_SECONDS, FRESH_SECONDS, PublishedK
 from everyskill.web.auth.sessions import SESSION_COOKIE, SESSION_SECONDS, close_session, make_csrf_token, open_session
 from everyskill.web.auth.tokens import LEEWAY_SECONDS, TokenVerifier
 from everyskill.web.auth.users import UserCache
-from everyskill.web.refusals import InvalidToken, KeysUnavailable
+from everyskill.web.refusals import InvalidToken
 from everyskill.web.settings import WebSettings
 from tests.support.http_clients import (
     AUDIENCE,
@@ -324,14 +324,17 @@ async def test_a_key_that_was_withdrawn_ends(provider: Provider, private_key: rs
         await keys.find({"kid": "one"})
 
 
-async def test_a_published_secret_and_a_key_for_encryption_are_no_keys(
+async def test_a_published_secret_a_private_key_and_a_key_for_encryption_are_no_keys(
     provider: Provider, private_key: rsa.RSAPrivateKey
 ) -> None:
     provider.keys.append({"kty": "oct", "kid": "secret", "k": "c2VjcmV0"})
+    provider.keys.append(json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(private_key)) | {"kid": "private"})
     provider.publish("enc", private_key, use="enc")
+    provider.publish("good", private_key)
     keys = PublishedKeys(provider.url)
-    for kid in ("secret", "enc"):
-        with pytest.raises((InvalidToken, KeysUnavailable)):
+    assert await keys.find({"kid": "good"})
+    for kid in ("secret", "private", "enc"):
+        with pytest.raises(InvalidToken):
             await keys.find({"kid": kid})
 
 

@@ -1,10 +1,13 @@
 """The keys that verify bearer tokens: one shared secret, or the public keys at a JWKS address."""
 
 import asyncio
+import json
+import ssl
 from collections.abc import Callable
 from time import monotonic
 from typing import Any, Protocol
 
+import httpx
 import jwt
 import structlog
 
@@ -13,9 +16,10 @@ from everyskill.web.settings import WebSettings
 
 FRESH_SECONDS = 300.0
 COOLDOWN_SECONDS = 30.0
-FETCH_TIMEOUT = 5.0
-
-_SYMMETRIC = "oct"
+FETCH_SECONDS = 5.0
+MAX_KEY_SET_BYTES = 1024 * 1024
+# How many requests may wait while keys are fetched: tokens that nobody knows must not fill the service.
+MAX_WAITING = 50
 
 _log = structlog.get_logger(__name__)
 
@@ -42,15 +46,27 @@ class PublishedKeys:
     """The public keys at a JWKS address, cached for minutes and fetched again for a key id that is not among them.
 
     The address is asked at most once in COOLDOWN_SECONDS, whatever tokens say; while it does not answer, the cached
-    keys stay good.
+    keys stay good. An answer that takes longer than `fetch_seconds` in all, or is too large, is none.
     """
 
-    def __init__(self, url: str, *, clock: Callable[[], float] = monotonic) -> None:
-        self._client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=FETCH_TIMEOUT)
+    def __init__(
+        self,
+        url: str,
+        *,
+        clock: Callable[[], float] = monotonic,
+        fetch_seconds: float = FETCH_SECONDS,
+        max_waiting: int = MAX_WAITING,
+    ) -> None:
+        self._url = url
         self._clock = clock
+        self._fetch_seconds = fetch_seconds
+        self._max_waiting = max_waiting
+        # The system's certificates, where a company has its own; httpx would take those of Mozilla.
+        self._certificates = ssl.create_default_context()
         self._keys: dict[str | None, jwt.PyJWK] = {}
         self._fetched_at = self._attempted_at = float("-inf")
         self._fetching = asyncio.Lock()
+        self._waiting = 0
 
     async def find(self, header: dict[str, Any]) -> Any:
         """The key of the header's `kid`; the only key, where the header names none."""
@@ -59,7 +75,7 @@ class PublishedKeys:
             raise InvalidToken
         is_fresh = self._clock() - self._fetched_at <= FRESH_SECONDS
         # While another request fetches, a cached key is used and nobody waits.
-        if self._cached(kid) is None or not (is_fresh or self._fetching.locked()):
+        if self._cached(kid) is None or not (is_fresh or self._waiting):
             await self._refresh()
         key = self._cached(kid)
         if key is None:
@@ -72,22 +88,54 @@ class PublishedKeys:
         return self._keys.get(kid)
 
     async def _refresh(self) -> None:
-        async with self._fetching:
-            if self._clock() - self._attempted_at < COOLDOWN_SECONDS:
-                return
-            self._attempted_at = self._clock()
-            try:
-                # In a thread, because it blocks.
-                fetched = await asyncio.to_thread(self._fetch)
-            except (jwt.PyJWTError, OSError, ValueError, RecursionError) as error:
-                _log.warning("keys not fetched", reason=str(error))
-                return
-            self._keys, self._fetched_at = fetched, self._clock()
+        if self._waiting >= self._max_waiting:
+            raise KeysUnavailable
+        self._waiting += 1
+        try:
+            async with self._fetching:
+                if self._clock() - self._attempted_at >= COOLDOWN_SECONDS:
+                    await self._fetch()
+        finally:
+            self._waiting -= 1
 
-    def _fetch(self) -> dict[str | None, jwt.PyJWK]:
-        keys = jwt.PyJWKSet.from_dict(self._client.fetch_data()).keys
-        # Never a symmetric key: whoever reads the published set could sign tokens with it.
-        return {key.key_id: key for key in keys if key.key_type != _SYMMETRIC and key.public_key_use in {None, "sig"}}
+    async def _fetch(self) -> None:
+        self._attempted_at = self._clock()
+        try:
+            async with asyncio.timeout(self._fetch_seconds):
+                # In a thread: a mebibyte of keys is seconds of work.
+                self._keys = await asyncio.to_thread(_read_keys, await self._download())
+        except Exception as error:  # noqa: BLE001 - whatever the address does, the cached keys stay good
+            _log.warning("keys not fetched", reason=repr(error))
+        else:
+            self._fetched_at = self._clock()
+
+    async def _download(self) -> bytes:
+        # httpx leaves a connection open whose TLS handshake is cancelled; it closes one that it gives up by itself.
+        timeout = httpx.Timeout(None, connect=self._fetch_seconds / 2)
+        async with (
+            httpx.AsyncClient(verify=self._certificates, timeout=timeout) as client,
+            client.stream("GET", self._url, headers={"Accept-Encoding": "identity"}) as response,
+        ):
+            response.raise_for_status()
+            body = bytearray()
+            # As it was sent: what is packed all the same is never unpacked.
+            async for chunk in response.aiter_raw():
+                body += chunk
+                if len(body) > MAX_KEY_SET_BYTES:
+                    raise ValueError(f"more than {MAX_KEY_SET_BYTES:,} bytes")
+                # Thousands of small chunks arrive at once, and others have their turn in between.
+                await asyncio.sleep(0)
+        return bytes(body)
+
+
+def _read_keys(key_set: bytes) -> dict[str | None, jwt.PyJWK]:
+    keys = [key for key in json.loads(key_set)["keys"] if isinstance(key, dict) and _verifies(key)]
+    return {key.key_id: key for key in jwt.PyJWKSet(keys).keys}
+
+
+def _verifies(key: dict[str, Any]) -> bool:
+    # Never a symmetric key or a private one: whoever reads the published set could sign tokens with it.
+    return key.get("kty") != "oct" and "d" not in key and key.get("use") in (None, "sig")
 
 
 def create_keys(settings: WebSettings) -> Keys | None:
