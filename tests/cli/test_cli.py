@@ -284,6 +284,26 @@ async def test_the_content_of_a_skill_can_be_had_back(shell: Shell, acme: Tenant
     assert (await shell.succeed("skills", "show", "pdf", "--content")).out == content
 
 
+@pytest.mark.parametrize("arguments", [("skills", "list"), ("skills", "show", "pdf"), ("view", "pdf")])
+async def test_no_control_character_of_the_catalog_is_left_in_json(
+    shell: Shell, acme: Tenant, arguments: tuple[str, ...]
+) -> None:
+    description = "a\x9b2Jb\u202ec\u2028d 日本é"
+    await publish(acme, "pdf", description=description)
+    ran = await shell.succeed(*arguments, "--json")
+    assert r"a\u009b2Jb\u202ec\u2028d 日本é" in ran.out
+    assert description not in ran.out
+    [skill] = ran.document if arguments == ("skills", "list") else [ran.document["skill"]]
+    assert skill["description"] == description
+
+
+async def test_no_control_character_of_an_argument_is_left_in_an_error(shell: Shell, acme: Tenant) -> None:
+    ran = await shell.run("skills", "show", "a\x9bb\u202e", "--json")
+    assert ran.code == 1
+    assert r"a\u009bb\u202e" in ran.err
+    assert json.loads(ran.err)["error"]["skill"] == "a\x9bb\u202e"
+
+
 async def test_an_archived_skill_is_listed_with_all_and_comes_back(shell: Shell, acme: Tenant) -> None:
     await publish(acme, "pdf")
     await shell.succeed("skills", "archive", "pdf")

@@ -10,7 +10,7 @@ from everyskill.wording import ago
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("control", ["\x1b", "\x07", "\x9b", "\x7f", "\u202e", "\u2066"])
+@pytest.mark.parametrize("control", ["\x1b", "\x07", "\x9b", "\x7f", "\u202e", "\u2066", "\u206b", "\ufffa", "\udc80"])
 def test_a_control_character_is_replaced(control: str) -> None:
     assert clean(f"a{control}b") == "a\N{REPLACEMENT CHARACTER}b"
 

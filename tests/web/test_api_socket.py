@@ -57,6 +57,17 @@ async def test_every_request_is_a_line_of_json_with_its_id(
     assert code == 0
 
 
+async def test_no_address_brings_a_control_character_into_the_log(
+    service: Service, caller: httpx.AsyncClient, acme: Tenant
+) -> None:
+    await caller.get("/v1/a\x9b2Jb\u202ec\u00e9")
+    service.process.send_signal(signal.SIGTERM)
+    _, err = await asyncio.wait_for(service.process.communicate(), SECONDS)
+    [line] = [line for line in err.decode().splitlines() if '"request"' in line]
+    assert r'"path":"/v1/a\u009b2Jb\u202ecé"' in line
+    assert json.loads(line)["path"] == "/v1/a\x9b2Jb\u202ec\u00e9"
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_what_is_under_way_is_finished_and_committed(
     service: Service, caller: httpx.AsyncClient, acme: Tenant, owner: asyncpg.Connection, number: signal.Signals

@@ -9,8 +9,11 @@ if TYPE_CHECKING:
 
 Line: TypeAlias = "str | Text"
 
-# What a terminal obeys instead of showing, line separators, and the marks that turn the direction of writing.
-_CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# What a terminal obeys instead of showing, line separators, the marks that turn the direction of writing and change the
+# shapes of letters, and what no terminal can be sent. Other format characters join letters and emoji, and stay.
+_CONTROL_CHARACTERS = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f\ufff9-\ufffb\U000e0001\ud800-\udfff]"
+)
 _SPACES = "\n\r\t\u2028\u2029"
 _MAX_NAMES = 10
 

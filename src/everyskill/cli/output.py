@@ -6,10 +6,9 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from everyskill.cli.lines import Line, clean
 from everyskill.errors import EverySkillError
+from everyskill.json_lines import encode_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,7 +24,7 @@ class Output:
     def result(self, value: object, lines: Iterable[Line]) -> None:
         """Prints what was asked for: the value as JSON, or the lines."""
         if self.as_json:
-            sys.stdout.write(_json(value))
+            sys.stdout.write(encode_line(value, enc_hook=str) + "\n")
             sys.stdout.flush()
         else:
             _print(lines, to_stderr=False)
@@ -38,7 +37,8 @@ class Output:
     def error(self, error: EverySkillError) -> None:
         """Prints an error: its sentence, and as JSON its code and its fields too."""
         if self.as_json:
-            sys.stderr.write(_json({"error": {"code": error.code, "message": str(error), **vars(error)}}))
+            fields = {"code": error.code, "message": str(error), **vars(error)}
+            sys.stderr.write(encode_line({"error": fields}, enc_hook=str) + "\n")
         else:
             self.note(f"Error: {error}")
 
@@ -47,10 +47,6 @@ def write(text: str) -> None:
     """Prints a text of many lines to stdout without wrapping or colour; to a terminal without control characters."""
     sys.stdout.write(clean(text, keep="\n\t") if sys.stdout.isatty() else text)
     sys.stdout.flush()
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value, enc_hook=str).decode() + "\n"
 
 
 def _print(lines: Iterable[Line], *, to_stderr: bool) -> None:

@@ -8,11 +8,12 @@ from secrets import token_hex
 from time import perf_counter
 from typing import Any
 
-import msgspec
 import structlog
 from litestar.datastructures import Headers, MutableScopeHeaders
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from everyskill.json_lines import encode_line
 
 REQUEST_ID = "X-Request-ID"
 _VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -84,4 +85,4 @@ def with_request_log(app: ASGIApp) -> ASGIApp:
 
 
 def _to_json(event: Any, **_: Any) -> str:
-    return msgspec.json.encode(event, enc_hook=repr).decode()
+    return encode_line(event, enc_hook=repr)
