@@ -12,11 +12,13 @@ from everyskill import services
 from everyskill.database.batched_calls import BatchedCalls
 from everyskill.database.connection_shares import ConnectionShares
 from everyskill.database.connections import (
+    Connect,
     check_revision,
     check_serving,
     connect_once,
     open_pool,
     read_revision,
+    restarting,
     translate_driver_errors,
 )
 from everyskill.database.feed.limits import DEFAULT_LIMITS, FeedLimits
@@ -89,6 +91,7 @@ class Database:
         self._open = AsyncExitStack()
         self._pool: asyncpg.Pool | None = None
         self._url: str
+        self._connect: Connect
         self._shares: ConnectionShares
         self._batched: BatchedCalls
         self._workers: Workers
@@ -97,10 +100,9 @@ class Database:
         if self._pool is not None:
             raise RuntimeError("this database is open already: connect() once more for another")
         async with AsyncExitStack() as opening:
-            url = await opening.enter_async_context(service_url(self.url))
-            self._pool = await open_pool(url, size=self._pool_size)
+            self._url, self._connect = await opening.enter_async_context(_service(self.url))
+            self._pool = await open_pool(self._url, size=self._pool_size, connect=self._connect)
             opening.push_async_callback(self._pool.close)
-            self._url = url
             self._shares = ConnectionShares(self._pool, size=self._pool_size, queue_size=self._queue_size)
             self._batched = BatchedCalls(self._shares, queue_size=self._queue_size, feed_limits=self._feed_limits)
             opening.push_async_callback(self._batched.close)
@@ -126,7 +128,7 @@ class Database:
         On a connection of its own: calls that hold all others say nothing of the database.
         """
         self._require_open()
-        connection = await connect_once(self._url)
+        connection = await connect_once(self._url, connect=self._connect)
         try:
             with translate_driver_errors():
                 await check_serving(connection)
@@ -157,12 +159,8 @@ def connect(url: str | None = None) -> Database:
 async def service_url(url: str | None = None) -> AsyncIterator[str]:
     """Where the application connects; starts and migrates the embedded server where asked. None as for connect."""
     chosen = _check_url(url or Settings.from_environment().database_url or EMBEDDED_URL)
-    if not _is_embedded(chosen):
-        yield chosen
-        return
-    async with _embedded(chosen) as server:
-        await _migrate(server.owner_url)
-        yield server.service_url
+    async with _service(chosen) as (address, _):
+        yield address
 
 
 @asynccontextmanager
@@ -197,6 +195,19 @@ def _check_url(url: str) -> str:
 
 def _is_embedded(url: str) -> bool:
     return url.startswith(EMBEDDED_URL)
+
+
+@asynccontextmanager
+async def _service(url: str) -> AsyncIterator[tuple[str, Connect]]:
+    """Where the application connects, and how: only a server of our own is ever restarted."""
+    if not _is_embedded(url):
+        yield url, asyncpg.connect
+        return
+    async with _embedded(url) as server:
+        from everyskill.embedded import Restarter  # noqa: PLC0415 - an extra
+
+        await _migrate(server.owner_url)
+        yield server.service_url, restarting(Restarter(server).restart)
 
 
 @asynccontextmanager

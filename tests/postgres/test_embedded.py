@@ -13,21 +13,24 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx
 import psutil
 import pytest
 
 import everyskill
-from everyskill.embedded import EmbeddedServer, data_folder, default_data_folder
+from everyskill.embedded import EmbeddedServer, Restarter, data_folder, default_data_folder
 from everyskill.embedded.binaries import Binaries, find_binaries
 from everyskill.embedded.sockets import runtime_folder
 from everyskill.embedded.system_user import find_useradd
-from everyskill.errors import DataDirectoryInUse, EmbeddedServerFailed, InvalidSetting
+from everyskill.errors import DatabaseUnreachable, DataDirectoryInUse, EmbeddedServerFailed, InvalidSetting
+from everyskill.handles import Database
+from tests.support import service_process
 
 # In memory where there is plenty: without it, two thirds of the time goes by waiting for the disk.
 MEMORY = Path("/dev/shm")
@@ -79,15 +82,27 @@ async def main():
 asyncio.run(main())
 """
 
+# Makes some calls at once for each line that it reads, and says how many were answered.
+CALLING = """
+import asyncio, sys, everyskill
+async def main():
+    async with everyskill.connect("embedded://" + sys.argv[1]) as database:
+        print("open", flush=True)
+        while await asyncio.to_thread(sys.stdin.readline):
+            calls = [database.tenant("acme").get_whats_new_page("ann") for _ in range(10)]
+            print(len(await asyncio.gather(*calls)), flush=True)
+asyncio.run(main())
+"""
+
 
 class Program:
     """Another program that uses the server until it is told to end."""
 
-    def __init__(self, folder: Path, *user: str, **how: Any) -> None:
+    def __init__(self, folder: Path, *user: str, code: str = PROGRAM, **how: Any) -> None:
         source = Path(everyskill.__file__).parents[1]
         environment = {**os.environ, "PYTHONPATH": str(source), **how.pop("env", {})}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, folder, *user],
+            [sys.executable, "-c", code, folder, *user],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -99,8 +114,18 @@ class Program:
 
     def url(self) -> str:
         """Waits until it has its server."""
+        return self.line()
+
+    def line(self) -> str:
+        """What it prints next."""
         assert self.process.stdout
         return str(self.process.stdout.readline()).strip()
+
+    def tell(self) -> None:
+        """Sends it a line."""
+        assert self.process.stdin
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
 
     def end(self) -> str:
         """Lets it run off its end, without stop(), and returns what it said on stderr."""
@@ -170,6 +195,11 @@ def postmaster_pid(folder: Path) -> int:
 def kill_postmaster(folder: Path) -> None:
     os.kill(postmaster_pid(folder), signal.SIGKILL)
     wait_until(lambda: postmaster(folder) is None)
+
+
+def starts(folder: Path) -> int:
+    """How many servers were started in the folder."""
+    return (folder / "server.log").read_text().count("LOG:  starting PostgreSQL")
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
@@ -401,7 +431,7 @@ def test_a_killed_server_comes_back_with_its_data(folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("used")
-def test_a_session_that_outlives_its_killed_server_is_waited_for(folder: Path) -> None:
+def test_a_session_that_outlives_its_killed_server_is_in_nobodys_way(folder: Path) -> None:
     first = EmbeddedServer.start(folder)
     orphan = asyncio.run(kill_postmaster_under_a_busy_session(first.superuser_url, folder))
     second = EmbeddedServer.start(folder)
@@ -414,7 +444,7 @@ def test_a_session_that_outlives_its_killed_server_is_waited_for(folder: Path) -
 
 async def kill_postmaster_under_a_busy_session(url: str, folder: Path) -> bool:
     connection = await asyncpg.connect(url)
-    busy = asyncio.create_task(connection.execute("DO $$ BEGIN FOR i IN 1..50000000 LOOP NULL; END LOOP; END $$"))
+    busy = asyncio.create_task(connection.execute("DO $$ BEGIN LOOP END LOOP; END $$"))
     session = psutil.Process(connection.get_server_pid())
     await asyncio.sleep(0.2)
     kill_postmaster(folder)
@@ -465,6 +495,139 @@ def test_a_program_killed_while_it_makes_the_directory_is_in_nobodys_way(
     answer = ask(server.service_url, "SELECT 1")
     server.stop()
     assert answer == 1
+
+
+# -- killed under a running program --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def database(folder: Path, used: None) -> AsyncIterator[Database]:
+    """A database on a server of its own, and callers that keep all its connections busy."""
+    async with everyskill.connect(f"embedded://{folder}") as database:
+        await database.tenant("acme").create("Acme")
+        await call_all(database)
+        yield database
+
+
+async def call_all(database: Database) -> list[Any]:
+    """What 20 concurrent callers got, some in batches and some alone."""
+    acme = database.tenant("acme")
+    calls = [call for _ in range(5) for call in (acme.list_skills(), acme.get_whats_new_for_user("ann"))]
+    pages = [call for _ in range(5) for call in (acme.get_whats_new_page("ann"), database.check())]
+    return await asyncio.gather(*calls, *pages, return_exceptions=True)
+
+
+def errors_of(answers: list[Any]) -> set[type]:
+    return {type(answer) for answer in answers if isinstance(answer, BaseException)}
+
+
+async def kill_server(folder: Path) -> None:
+    """Kills the postmaster; returns when its sessions ended too, and this program has heard of it."""
+    await asyncio.to_thread(kill_postmaster, folder)
+    await asyncio.to_thread(
+        wait_until, lambda: not any(each.info["cwd"] == str(folder) for each in psutil.process_iter(["cwd"]))
+    )
+    await asyncio.sleep(0.1)
+
+
+async def test_calls_after_a_kill_are_answered_by_one_new_server(database: Database, folder: Path) -> None:
+    before = starts(folder)
+    for killed in (1, 2):
+        await kill_server(folder)
+        assert errors_of(await call_all(database)) == set()
+        assert starts(folder) == before + killed
+
+
+async def test_a_check_restarts_a_killed_server(database: Database, folder: Path) -> None:
+    await kill_server(folder)
+    await database.check()
+    assert postmaster(folder)
+
+
+async def test_calls_under_way_when_the_server_is_killed_fail_and_later_ones_do_not(
+    database: Database, folder: Path
+) -> None:
+    holder = await asyncpg.connect(host=str(folder), user="postgres", database="everyskill")
+    await holder.execute("BEGIN; LOCK TABLE skills")
+    under_way = asyncio.create_task(call_all(database))
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    while not await holder.fetchval(waiting):  # noqa: ASYNC110 - it happens in PostgreSQL
+        await asyncio.sleep(0.01)
+    await kill_server(folder)
+    assert errors_of(await under_way) == {DatabaseUnreachable}
+    assert errors_of(await call_all(database)) == set()
+
+
+@pytest.mark.usefixtures("used")
+def test_programs_that_share_a_killed_server_restart_it_once(folder: Path, program: Callable[..., Program]) -> None:
+    programs = [program(code=CALLING) for _ in range(2)]
+    opened = [each.line() for each in programs]
+    before = starts(folder)
+    kill_postmaster(folder)
+    for each in programs:
+        each.tell()
+    assert opened == ["open", "open"]
+    assert [each.line() for each in programs] == ["10", "10"]
+    assert starts(folder) == before + 1
+
+
+async def test_a_served_process_is_ready_again_after_a_kill(folder: Path, used: None) -> None:
+    process = await service_process.start("--demo", EVERYSKILL_DATABASE_URL=f"embedded://{folder}")
+    service = await service_process.started(process)
+    async with httpx.AsyncClient(base_url=service.url, timeout=service_process.SECONDS) as client:
+        before = (await client.get("/health/ready")).status_code
+        await kill_server(folder)
+        after = [(await client.get(path)).status_code for path in ("/health/ready", "/sign-in")]
+    await service.stop()
+    assert (before, after) == (200, [200, 200])
+    assert postmaster(folder) is None
+
+
+async def test_a_server_that_cannot_be_restarted_says_why_and_is_tried_again_after_a_pause(
+    database: Database, folder: Path
+) -> None:
+    settings = (folder / "postgresql.conf").read_text()
+    (folder / "postgresql.conf").write_text(settings + "shared_buffers = nonsense\n")
+    await kill_server(folder)
+    refused = await call_all(database)
+    (folder / "postgresql.conf").write_text(settings)
+    async with asyncio.timeout(60):
+        while errors_of(await call_all(database)):  # noqa: ASYNC110 - a pause has no event
+            await asyncio.sleep(0.1)
+    assert errors_of(refused) == {EmbeddedServerFailed}
+    assert "shared_buffers" in str(refused[0])
+
+
+@pytest.mark.usefixtures("used")
+async def test_between_two_attempts_to_restart_is_a_pause(folder: Path) -> None:
+    server = await asyncio.to_thread(EmbeddedServer.start, folder)
+    await kill_server(folder)
+    with (folder / "postgresql.conf").open("a") as settings:
+        settings.write("shared_buffers = nonsense\n")
+    restarter = Restarter(server, min_pause=3600)
+    for _ in range(3):
+        refused = await asyncio.gather(*(restarter.restart() for _ in range(20)), return_exceptions=True)
+        assert errors_of(refused) == {EmbeddedServerFailed}
+    await asyncio.to_thread(server.stop)
+    assert (folder / "server.log").read_text().count('invalid value for parameter "shared_buffers"') == 1
+
+
+async def test_a_data_folder_that_was_removed_is_not_made_again(database: Database, folder: Path) -> None:
+    await kill_server(folder)
+    shutil.rmtree(folder)
+    assert errors_of(await call_all(database)) == {EmbeddedServerFailed}
+    assert not await asyncio.to_thread(folder.exists)
+
+
+@pytest.mark.usefixtures("used")
+async def test_a_program_that_closes_while_it_restarts_the_server_leaves_none(folder: Path) -> None:
+    async with everyskill.connect(f"embedded://{folder}") as database:
+        before = starts(folder)
+        await kill_server(folder)
+        call = asyncio.create_task(database.check())
+        await asyncio.to_thread(wait_until, lambda: starts(folder) > before)
+        call.cancel()
+    assert postmaster(folder) is None
 
 
 # -- what is refused -----------------------------------------------------------------------------------------------

@@ -3,8 +3,10 @@
 It refuses a wrong server, a wrong role and a wrong revision.
 """
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeAlias
 
 import asyncpg
 
@@ -24,6 +26,8 @@ from everyskill.errors import (
 
 MIN_POSTGRES = 15
 AnyConnection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+# Opens a connection, as asyncpg.connect does.
+Connect: TypeAlias = Callable[..., Coroutine[Any, Any, asyncpg.Connection]]
 
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0
@@ -42,20 +46,37 @@ SELECT current_user AS name,
 """
 
 
-async def connect_once(url: str, *, answer_seconds: float | None = ANSWER_SECONDS) -> asyncpg.Connection:
+def restarting(restart: Callable[[], Awaitable[None]]) -> Connect:
+    """Connects like asyncpg; where no server answers, or it just starts, awaits `restart` and tries once more."""
+
+    async def connect(*arguments: Any, **options: Any) -> asyncpg.Connection:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            try:
+                return await asyncpg.connect(*arguments, **options)
+            except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError):
+                await restart()
+                return await asyncpg.connect(*arguments, **options)
+
+    return connect
+
+
+async def connect_once(
+    url: str, *, answer_seconds: float | None = ANSWER_SECONDS, connect: Connect = asyncpg.connect
+) -> asyncpg.Connection:
     """Opens one connection, unchecked: for the owner's acts. With `answer_seconds` None, an answer may take any time.
 
     Raises DatabaseUnreachable or InvalidSetting.
     """
     with translate_driver_errors(), translate_url_errors():
-        return await asyncpg.connect(url, timeout=CONNECT_SECONDS, command_timeout=answer_seconds)
+        return await connect(url, timeout=CONNECT_SECONDS, command_timeout=answer_seconds)
 
 
-async def open_pool(url: str, *, size: int) -> asyncpg.Pool:
+async def open_pool(url: str, *, size: int, connect: Connect = asyncpg.connect) -> asyncpg.Pool:
     """Opens a pool of at most `size` connections after `check_serving` approved of them."""
     with translate_driver_errors(), translate_url_errors():
         pool = await asyncpg.create_pool(
             url,
+            connect=connect,
             # Else asyncpg replaces lost connections by itself, and logs each failure to do so.
             min_size=0,
             max_size=size,

@@ -4,10 +4,11 @@
 users by pids that a kill -9 leaves behind, takes any living pid for a user, allows a crash recovery ten seconds, passes
 the path to a shell unquoted, and as root opens every parent folder to everyone.
 
-"Data folder" means PostgreSQL's data directory (PGDATA). Every function blocks: call it in a thread.
+"Data folder" means PostgreSQL's data directory (PGDATA). What is not async blocks: call it in a thread.
 """
 
+from everyskill.embedded.restarts import Restarter
 from everyskill.embedded.server import EmbeddedServer
 from everyskill.embedded.urls import data_folder, default_data_folder
 
-__all__ = ["EmbeddedServer", "data_folder", "default_data_folder"]
+__all__ = ["EmbeddedServer", "Restarter", "data_folder", "default_data_folder"]

@@ -117,14 +117,22 @@ def _remove_stale_lock_files(data_folder: Path) -> None:
         if client.connect_ex(f"{short_path(data_folder)}/{SOCKET_FILE}") == 0:
             raise DataDirectoryInUse(str(data_folder), "a server of another machine or container answers in it")
     if (data_folder / PID_FILE).exists():
-        _wait_for_orphaned_backends(data_folder)
+        _end_orphaned_backends(data_folder)
     for stale in (PID_FILE, SOCKET_FILE, f"{SOCKET_FILE}.lock"):
         (data_folder / stale).unlink(missing_ok=True)
 
 
-def _wait_for_orphaned_backends(data_folder: Path) -> None:
-    """Waits for the sessions of a killed server, which finish their statement: until then no new server can start."""
+def _end_orphaned_backends(data_folder: Path) -> None:
+    """Ends the sessions of a killed server: each would finish its statement first, and no new server can start.
+
+    PostgreSQL does the same after a crash. Sessions whose server lives, in another container say, are waited for.
+    """
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
-    backends = [process for process in psutil.process_iter() if _is_postgres_in(data_folder, process)]
-    while any(_is_postgres_in(data_folder, backend) for backend in backends) and time.monotonic() < deadline:
+    processes = [process for process in psutil.process_iter(["ppid"]) if _is_postgres_in(data_folder, process)]
+    related = {process.pid for process in processes} & {process.info["ppid"] for process in processes}
+    for process in processes:
+        if related.isdisjoint({process.pid, process.info["ppid"]}):
+            with suppress(psutil.Error):
+                process.kill()
+    while any(_is_postgres_in(data_folder, process) for process in processes) and time.monotonic() < deadline:
         time.sleep(0.05)

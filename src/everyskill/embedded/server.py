@@ -1,4 +1,4 @@
-"""The handle that a program holds on an embedded server: opens it, creates its roles and database, and closes it."""
+"""The handle that a program holds on an embedded server: opens, provisions, restarts and closes it."""
 
 import asyncio
 import atexit
@@ -10,8 +10,8 @@ from pathlib import Path
 import asyncpg
 from fasteners import InterProcessLock
 
-from everyskill.embedded.binaries import find_binaries, last_lines
-from everyskill.embedded.cluster import START_LOCK_FILE, check_data_folder
+from everyskill.embedded.binaries import Binaries, find_binaries, last_lines
+from everyskill.embedded.cluster import START_LOCK_FILE, VERSION_FILE, check_data_folder
 from everyskill.embedded.process import start_or_find_server
 from everyskill.embedded.reference_count import acquire_reference, release_reference, thread_lock
 from everyskill.embedded.sockets import DATABASE, Address
@@ -33,8 +33,9 @@ class EmbeddedServer:
     `superuser_url` for what neither may do. All three connect to the database `everyskill`, which starts empty.
     """
 
-    def __init__(self, data_folder: Path, address: Address) -> None:
+    def __init__(self, data_folder: Path, binaries: Binaries, address: Address) -> None:
         self.data_folder = data_folder
+        self._binaries = binaries
         self.owner_url = address.url("everyskill_owner")
         self.service_url = address.url("everyskill_service")
         self.superuser_url = address.url("postgres")
@@ -62,7 +63,19 @@ class EmbeddedServer:
             with InterProcessLock(data_folder / START_LOCK_FILE), acquire_reference(data_folder, binaries):
                 address = start_or_find_server(data_folder, binaries)
                 asyncio.run(_provision(data_folder, address.url("postgres", "postgres")))
-                return cls(data_folder, address)
+                return cls(data_folder, binaries, address)
+
+    def restart_if_ended(self) -> None:
+        """Returns when the server runs: starts it where it was killed, waits where another program does so.
+
+        Raises EmbeddedServerFailed where it does not start, or the data folder was removed; DataDirectoryInUse.
+        """
+        with thread_lock, _translate_errors(self.data_folder):
+            # Looked for before the lock, whose file would bring a folder back that was removed.
+            if self._stopped or not (self.data_folder / VERSION_FILE).exists():
+                raise EmbeddedServerFailed(str(self.data_folder), "it was closed, or its files were removed")
+            with InterProcessLock(self.data_folder / START_LOCK_FILE):
+                start_or_find_server(self.data_folder, self._binaries)
 
     def stop(self) -> None:
         """Releases the reference; the last one stops the server. A second call does nothing.
