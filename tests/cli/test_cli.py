@@ -365,9 +365,20 @@ async def test_a_database_out_of_reach_exits_with_3(bare_shell: Shell) -> None:
     assert json.loads(ran.err)["error"]["code"] == "database_unreachable"
 
 
+@pytest.fixture(params=[signal.SIG_DFL, signal.SIG_IGN], ids=["from a terminal", "under nohup"])
+def hangup(request: pytest.FixtureRequest) -> Iterator[signal.Handlers]:
+    """What programs under test inherit for SIGHUP, whatever these tests run under."""
+    before = signal.signal(signal.SIGHUP, request.param)
+    yield request.param
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-async def test_a_signal_ends_it_quietly_with_its_own_code(bare_shell: Shell, number: signal.Signals) -> None:
+async def test_a_signal_ends_it_quietly_with_its_own_code(
+    bare_shell: Shell, hangup: signal.Handlers, number: signal.Signals
+) -> None:
     called = asyncio.Event()
+    is_ignored = number is signal.SIGHUP and hangup is signal.SIG_IGN
 
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         called.set()
@@ -383,9 +394,12 @@ async def test_a_signal_ends_it_quietly_with_its_own_code(bare_shell: Shell, num
         while not ended.done():
             # Again, as people do: Python notices late what arrives in the instant before it waits for the network.
             process.send_signal(number)
+            if is_ignored:
+                await asyncio.wait({ended}, timeout=0.5)
+                process.send_signal(signal.SIGTERM)
             await asyncio.wait({ended}, timeout=2)
         assert await ended == (b"", b"")
-    assert process.returncode == 128 + number
+    assert process.returncode == 128 + (signal.SIGTERM if is_ignored else number)
 
 
 # Extras
