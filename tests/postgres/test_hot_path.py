@@ -3,7 +3,6 @@
 import asyncio
 
 import asyncpg
-import pytest
 
 import everyskill
 from everyskill.handles import Tenant
@@ -16,8 +15,6 @@ RE_VIEWS = 20
 
 
 async def test_a_re_view_touches_no_index(acme: Tenant, owner: asyncpg.Connection, clone: Clone) -> None:
-    if clone.version < 16:
-        pytest.skip("PostgreSQL 16 was the first to keep HOT with a BRIN index")
     skill_id = (await publish(acme)).skill_id
     # A session tells what it did when it ends.
     async with everyskill.connect(clone.service_url) as database:

@@ -468,9 +468,9 @@ def test_the_cookie_is_kept_from_scripts_and_other_sites(app: Litestar) -> None:
         assert (cookie.httponly, cookie.samesite, cookie.secure, cookie.path) == (True, "lax", True, "/")
 
 
-@pytest.mark.parametrize(("server", "secure"), [("127.0.0.1", False), ("localhost", False), ("10.0.0.1", True)])
-def test_the_cookie_travels_in_the_open_on_loopback_alone(app: Litestar, server: str, secure: bool) -> None:
-    request = request_to(app, server, "http")
+@pytest.mark.parametrize(("host", "secure"), [("127.0.0.1", False), ("localhost", False), ("10.0.0.1", True)])
+def test_the_cookie_travels_in_the_open_on_loopback_alone(app: Litestar, host: str, secure: bool) -> None:
+    request = request_to(app, host, "http")
     assert open_session(request, Identity("acme", "ann", Role.MEMBER)).secure is secure
 
 
