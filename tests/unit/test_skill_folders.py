@@ -28,7 +28,7 @@ from everyskill.skill_folders.walk import MAX_ENTRIES
 EXAMPLES = Path(__file__).parents[2] / "examples" / "skills"
 GOOD = "---\nname: Release notes\ndescription: Turns changes into notes.\n---\n\n# Steps\n"
 
-needs_permissions = pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+needs_permissions = pytest.mark.usefixtures("permissions")
 
 
 @pytest.fixture
@@ -113,6 +113,18 @@ def test_a_link_to_a_skill_out_of_the_tree_is_found_and_reported(root: Path, tmp
     (root / "other").symlink_to(tmp_path)
     assert find_skill_folders(root) == [root / "linked"]
     assert str(error_of(root / "linked")) == f"{root / 'linked'}: is a link out of the tree"
+
+
+def test_a_folder_beside_the_tree_whose_name_begins_like_the_roots_is_out_of_the_tree(
+    root: Path, tmp_path: Path
+) -> None:
+    make_skill(tmp_path / f"{root.name}-of-others")
+    (root / "linked").symlink_to(tmp_path / f"{root.name}-of-others")
+    folder = make_skill(root / "skill")
+    (folder / "link").symlink_to(tmp_path / f"{root.name}-of-others" / "SKILL.md")
+    assert find_skill_folders(root) == [root / "linked", folder]
+    for broken, path in ((root / "linked", root / "linked"), (folder, folder / "link")):
+        assert str(error_of(broken, root)) == f"{path}: is a link out of the tree"
 
 
 @pytest.mark.parametrize(("name", "reason"), [("nowhere", "No such file or directory"), ("file", "Not a directory")])
