@@ -45,6 +45,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = reporter.stats.get("skipped", []) if reporter else []
     for reason in sorted({report.longrepr[2] for report in skipped} - KNOWN_SKIPS):
+        assert reporter is not None
         reporter.write_line(f"\nnot in KNOWN_SKIPS of tests/conftest.py: {reason}", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

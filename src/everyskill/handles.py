@@ -78,6 +78,8 @@ class Tenant(TenantScope):
     get_user = services.get_user
     get_active_user = services.get_active_user
     list_users = services.list_users
+    get_session_generation = services.get_session_generation
+    end_sessions = services.end_sessions
 
 
 class Database:

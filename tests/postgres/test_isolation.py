@@ -256,6 +256,8 @@ QUESTIONS: dict[str, Ask] = {
     "add_feedback": lambda t, x: t.add_feedback(x["skill"], comment="hello"),
     "get_user": lambda t, x: t.get_user(x["user"]),
     "get_active_user": lambda t, x: t.get_active_user(x["user"]),
+    "get_session_generation": lambda t, x: t.get_session_generation(x["user"]),
+    "end_sessions": lambda t, x: t.end_sessions(x["user"]),
     "mark_all_seen": lambda t, x: t.mark_all_seen(x["user"], datetime.now(UTC)),
     "get_whats_new_for_user": lambda t, x: t.get_whats_new_for_user(x["user"]),
     "count_whats_new": lambda t, x: t.count_whats_new(x["user"]),
@@ -333,6 +335,7 @@ async def test_equal_ids_and_slugs_in_two_tenants_never_mix(
     await acme.visit_skill("ann", skill["id"])
     await publish(acme, "twin", "changed", author_id="ann")
     await acme.add_feedback(skill["id"], user_id="ann", comment="about the twin")
+    await acme.end_sessions("ann")
     await acme.mark_all_seen("ann", datetime.now(UTC))
     await acme.archive_skill("twin")
 

@@ -108,6 +108,20 @@ async def test_each_step_down_removes_only_its_own_table(clone: Clone) -> None:
         assert {row[0] for row in before - tables} == {removed}
 
 
+async def test_users_keep_everything_when_sessions_get_a_generation_and_lose_it_again(
+    clone: Clone, owner: asyncpg.Connection
+) -> None:
+    await downgrade(clone.owner_url, "0040_create_feed_checkpoints")
+    await owner.execute("INSERT INTO tenants (id, name, slug) VALUES ('acme', 'Acme', 'acme')")
+    await owner.execute("INSERT INTO users (tenant_id, id, name) VALUES ('acme', 'ann', 'Ann')")
+    before = await owner.fetch("SELECT * FROM users")
+    await upgrade(clone.owner_url)
+    assert await owner.fetchval("SELECT session_generation FROM users") == 0
+    await owner.execute("UPDATE users SET session_generation = 7")
+    await downgrade(clone.owner_url, "0040_create_feed_checkpoints")
+    assert await owner.fetch("SELECT * FROM users") == before
+
+
 async def test_upgrading_again_changes_nothing(clone: Clone) -> None:
     before = await described(clone)
     assert await upgrade(clone.owner_url) == []

@@ -50,6 +50,8 @@ CALLS: dict[str, Callable[[Tenant, str], Awaitable[Any]]] = {
     "get_active_user": lambda t, s: t.get_active_user("ann"),
     "admit_user": lambda t, s: t.admit_user("ann"),
     "list_users": lambda t, s: t.list_users(),
+    "get_session_generation": lambda t, s: t.get_session_generation("ann"),
+    "end_sessions": lambda t, s: t.end_sessions("ann"),
 }
 # What waits for a lock of acme's rows.
 WAITING = ("record_skill_view", "visit_skill", "mark_all_seen", "publish_skill", "archive and restore")

@@ -384,7 +384,7 @@ def request_to(app: Litestar, server: str = "skills.example.org", scheme: str = 
 def session_of(app: Litestar, user: str = "ann", tenant: str = "acme") -> tuple[dict[str, str], str]:
     """The header of a session's cookie, and the person's token against forgery."""
     identity = Identity(tenant, user, Role.MEMBER)
-    cookie = open_session(request_to(app), identity)
+    cookie = open_session(request_to(app), identity, generation=0)
     return {"Cookie": f"{SESSION_COOKIE}={cookie.value}"}, make_csrf_token(request_to(app), identity)
 
 
@@ -464,14 +464,15 @@ async def test_a_sessions_role_is_the_stored_one(app: Litestar, acme: Tenant) ->
 
 
 def test_the_cookie_is_kept_from_scripts_and_other_sites(app: Litestar) -> None:
-    for cookie in (open_session(request_to(app), Identity("acme", "ann", Role.MEMBER)), close_session(request_to(app))):
+    opened = open_session(request_to(app), Identity("acme", "ann", Role.MEMBER), generation=0)
+    for cookie in (opened, close_session(request_to(app))):
         assert (cookie.httponly, cookie.samesite, cookie.secure, cookie.path) == (True, "lax", True, "/")
 
 
 @pytest.mark.parametrize(("host", "secure"), [("127.0.0.1", False), ("localhost", False), ("10.0.0.1", True)])
 def test_the_cookie_travels_in_the_open_on_loopback_alone(app: Litestar, host: str, secure: bool) -> None:
     request = request_to(app, host, "http")
-    assert open_session(request, Identity("acme", "ann", Role.MEMBER)).secure is secure
+    assert open_session(request, Identity("acme", "ann", Role.MEMBER), generation=0).secure is secure
 
 
 async def test_a_role_lives_no_longer_than_the_token_that_gave_it(app: Litestar, acme: Tenant) -> None:
@@ -488,7 +489,8 @@ async def test_a_role_lives_no_longer_than_the_token_that_gave_it(app: Litestar,
 
 def test_a_session_ends_with_the_token_that_opened_it(app: Litestar) -> None:
     for expires_at, seconds in ((time() + 600, 600), (time() + 10**9, SESSION_SECONDS), (None, SESSION_SECONDS)):
-        cookie = open_session(request_to(app), Identity("acme", "ann", Role.MEMBER, expires_at=expires_at))
+        identity = Identity("acme", "ann", Role.MEMBER, expires_at=expires_at)
+        cookie = open_session(request_to(app), identity, generation=0)
         claims = jwt.decode(cookie.value or "", options={"verify_signature": False})
         assert abs(claims["exp"] - time() - seconds) < 60
 

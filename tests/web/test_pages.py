@@ -1,8 +1,10 @@
 """What the pages promise without a browser: who gets in, what forms need, what is escaped, and what a page costs."""
 
+import hmac
 import re
 import sys
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,11 +18,13 @@ from msgspec.structs import replace
 from everyskill.handles import Database, Tenant
 from everyskill.model import SkillFile
 from everyskill.web.app import create_app
+from everyskill.web.auth.sessions import SESSION_COOKIE
+from everyskill.web.auth.users import CACHE_SECONDS, UserCache
 from everyskill.web.pages import markdown
 from everyskill.web.pages.markdown import CACHE_BYTES, MAX_RENDERED, TooCostly, to_html
 from everyskill.web.pages.markdown import render as render_markdown
 from everyskill.web.settings import WebSettings
-from tests.support.http_clients import SECRET, bearer, claims_of, client_of
+from tests.support.http_clients import SECRET, bearer, claims_of, client_of, code_of
 from tests.support.skills import folder, is_badged, publish
 
 DEMO = WebSettings(demo_sign_in=True, demo_tenant="acme")
@@ -126,6 +130,127 @@ async def test_signing_out_ends_the_session(signed_in: httpx.AsyncClient) -> Non
     token = field_of(await signed_in.get("/"), "csrf_token")
     assert (await signed_in.post("/sign-out", data={"csrf_token": token})).headers["location"] == "/sign-in"
     assert (await signed_in.get("/")).status_code == 303
+
+
+async def sign_out(browser: httpx.AsyncClient) -> None:
+    token = field_of(await browser.get("/"), "csrf_token")
+    assert (await browser.post("/sign-out", data={"csrf_token": token})).status_code == 303
+
+
+def copied(cookies: httpx.Cookies) -> dict[str, str]:
+    """The header of a cookie that somebody copied."""
+    return {"Cookie": f"{SESSION_COOKIE}={cookies[SESSION_COOKIE]}"}
+
+
+async def test_a_copied_cookie_is_no_cookie_after_signing_out(demo: Litestar, signed_in: httpx.AsyncClient) -> None:
+    async with client_of(demo, copied(signed_in.cookies)) as thief:
+        assert (await thief.get("/v1/skills")).status_code == 200
+        await sign_out(signed_in)
+        page = await thief.get("/", headers={"Accept": "text/html"})
+        assert (page.status_code, page.headers["location"]) == (303, "/sign-in?next=%2F")
+        assert code_of(await thief.get("/v1/skills")) == "not_signed_in"
+        assert code_of(await thief.post("/v1/whats-new/seen", json={})) == "not_signed_in"
+
+
+async def test_signing_out_ends_the_users_other_sessions_and_nobody_elses(
+    demo: Litestar, signed_in: httpx.AsyncClient, globex: Tenant
+) -> None:
+    others = {"acme": ["ann", "bob"], "globex": ["ann"]}
+    statuses = []
+    async with AsyncExitStack() as stack:
+        browsers = [await stack.enter_async_context(client_of(demo)) for _ in range(3)]
+        people = [(tenant, user) for tenant, users in others.items() for user in users]
+        for browser, (tenant, user) in zip(browsers, people, strict=True):
+            await browser.post("/sign-in", data={"tenant": tenant, "user": user})
+        await sign_out(signed_in)
+        statuses = [(await browser.get("/v1/skills")).status_code for browser in browsers]
+    assert statuses == [401, 200, 200]
+
+
+async def test_who_signs_in_again_stays_signed_in(demo: Litestar, signed_in: httpx.AsyncClient) -> None:
+    for _ in range(3):
+        await sign_out(signed_in)
+        await signed_in.post("/sign-in", data={"tenant": "acme", "user": "ann"})
+        assert (await signed_in.get("/")).status_code == 200
+
+
+async def test_signing_out_ends_a_session_that_a_token_opened_and_not_the_token(app: Litestar) -> None:
+    async with client_of(app, {"Accept": "text/html"}) as browser:
+        await browser.post("/sign-in", data={"token": jwt.encode(claims_of(), SECRET)})
+        async with client_of(app, copied(browser.cookies)) as thief, client_of(app, bearer()) as program:
+            await sign_out(browser)
+            assert (await thief.get("/v1/skills")).status_code == 401
+            assert (await program.get("/v1/skills")).status_code == 200
+
+
+async def test_signing_out_with_a_token_of_a_proxy_ends_sessions_too(app: Litestar) -> None:
+    async with client_of(app) as browser, client_of(app, {"Accept": "text/html"} | bearer()) as proxied:
+        await browser.post("/sign-in", data={"token": jwt.encode(claims_of(), SECRET)})
+        await sign_out(proxied)
+        assert (await browser.get("/v1/skills")).status_code == 401
+
+
+class TwoProcesses:
+    """Two apps on one database with one secret, and the clock by which they cache users."""
+
+    def __init__(self, database: Database) -> None:
+        self.now = 1_000.0
+        settings = WebSettings(demo_sign_in=True, session_secret=SECRET)
+        self.here, self.there = create_app(database, settings), create_app(database, settings)
+        for app in (self.here, self.there):
+            app.state.users = UserCache(database, clock=lambda: self.now)
+
+
+@pytest.fixture
+def processes(newest_server: None, database: Database, acme: Tenant) -> TwoProcesses:
+    return TwoProcesses(database)
+
+
+async def test_another_process_knows_of_a_sign_out_within_half_a_minute(processes: TwoProcesses) -> None:
+    async with client_of(processes.here, {"Accept": "text/html"}) as browser:
+        await browser.post("/sign-in", data={"tenant": "acme", "user": "ann"})
+        async with client_of(processes.there, copied(browser.cookies)) as thief:
+            assert (await thief.get("/v1/skills")).status_code == 200
+            await sign_out(browser)
+            processes.now += CACHE_SECONDS
+            assert (await thief.get("/v1/skills")).status_code == 401
+
+
+async def test_who_signs_out_here_and_in_again_there_stays_signed_in_at_both(processes: TwoProcesses) -> None:
+    async with client_of(processes.here, {"Accept": "text/html"}) as browser, client_of(processes.there) as other:
+        await browser.post("/sign-in", data={"tenant": "acme", "user": "ann"})
+        other.cookies = browser.cookies
+        # From here on the other process has the user cached as before the sign-out.
+        assert (await other.get("/v1/skills")).status_code == 200
+        await sign_out(browser)
+        await other.post("/sign-in", data={"tenant": "acme", "user": "ann"})
+        browser.cookies = other.cookies
+        for _ in range(2):
+            assert (await other.get("/v1/skills")).status_code == 200
+            assert (await browser.get("/v1/skills")).status_code == 200
+            processes.now += CACHE_SECONDS
+
+
+async def test_a_cookie_of_before_the_upgrade_is_good_until_its_user_signs_out(
+    processes: TwoProcesses, acme: Tenant
+) -> None:
+    async with client_of(processes.here, {"Accept": "text/html"}) as browser:
+        await browser.post("/sign-in", data={"tenant": "acme", "user": "ann"})
+        claims = jwt.decode(browser.cookies[SESSION_COOKIE], options={"verify_signature": False})
+        del claims["session"]["generation"]
+        key = hmac.digest(SECRET.encode(), claims["aud"].encode(), "sha256")
+        old = {"Cookie": f"{SESSION_COOKIE}={jwt.encode(claims, key)}"}
+        async with client_of(processes.here, old) as older:
+            assert (await older.get("/v1/skills")).status_code == 200
+            await sign_out(browser)
+            assert (await older.get("/v1/skills")).status_code == 401
+
+
+async def test_a_program_ends_the_sessions_of_a_user(processes: TwoProcesses, acme: Tenant) -> None:
+    async with client_of(processes.here) as browser:
+        await browser.post("/sign-in", data={"tenant": "acme", "user": "ann"})
+        assert await acme.end_sessions("ann") == await acme.get_session_generation("ann") == 1
+        assert (await browser.get("/v1/skills")).status_code == 401
 
 
 FORMS = ["/whats-new/seen", "/skills/pdf/seen", "/skills/pdf/feedback", "/sign-out"]

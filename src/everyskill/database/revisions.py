@@ -4,5 +4,6 @@ REVISIONS: tuple[str, ...] = (
     "0038_skill_catalog",
     "0039_create_user_skill_views",
     "0040_create_feed_checkpoints",
+    "0041_add_session_generation",
 )
 HEAD = REVISIONS[-1]

@@ -11,7 +11,15 @@ from everyskill.services.skills import (
     restore_skill,
 )
 from everyskill.services.tenants import create_tenant, get_tenant
-from everyskill.services.users import add_user, admit_user, get_active_user, get_user, list_users
+from everyskill.services.users import (
+    add_user,
+    admit_user,
+    end_sessions,
+    get_active_user,
+    get_session_generation,
+    get_user,
+    list_users,
+)
 from everyskill.services.versions import compare_versions, get_version_number, list_versions
 from everyskill.services.views import (
     get_updated_skill_ids,
@@ -37,9 +45,11 @@ __all__ = [
     "count_feedback_since",
     "count_whats_new",
     "create_tenant",
+    "end_sessions",
     "get_active_user",
     "get_changes",
     "get_changes_for_skills",
+    "get_session_generation",
     "get_skill",
     "get_skill_page",
     "get_tenant",

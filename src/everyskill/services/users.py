@@ -73,6 +73,32 @@ async def get_active_user(tenant: TenantScope, user_id: str) -> User:
         return await _require_user(connection, user_id)
 
 
+async def get_session_generation(tenant: TenantScope, user_id: str) -> int:
+    """How often the sessions of a user were ended: one that was opened with less is over.
+
+    Raises UserNotFound and InvalidIdentifier.
+    """
+    check_id("user_id", user_id)
+    async with tenant._transactions.read() as connection:
+        generation = await users.find_session_generation(connection, user_id)
+    if generation is None:
+        raise UserNotFound(user_id)
+    return generation
+
+
+async def end_sessions(tenant: TenantScope, user_id: str) -> int:
+    """Ends all sessions of a user, wherever they were opened, and gives the generation of those to come.
+
+    Raises UserNotFound and InvalidIdentifier.
+    """
+    check_id("user_id", user_id)
+    async with tenant._transactions.write() as connection:
+        generation = await users.end_sessions(connection, user_id)
+    if generation is None:
+        raise UserNotFound(user_id)
+    return generation
+
+
 async def _require_user(connection: TenantConnection, user_id: str) -> User:
     user = await users.find_user(connection, user_id)
     if user is None:

@@ -1,4 +1,4 @@
-"""Asks about the users of a tenant, and adds them."""
+"""Asks about the users of a tenant, adds them, and ends their sessions."""
 
 from everyskill.database.statements import Statement, read_row, read_rows
 from everyskill.database.transactions import TenantConnection, translate_constraint_errors
@@ -27,6 +27,18 @@ INSERT_USER = Statement(f"{_INSERT} RETURNING {_COLUMNS}")
 
 # The same, or nothing: whoever has the id or the e-mail address keeps it.
 INSERT_USER_IF_NEW = Statement(f"{_INSERT} ON CONFLICT DO NOTHING")
+
+# The generation that the sessions of a user must have, by users_pkey.
+FIND_SESSION_GENERATION = Statement("""
+    SELECT u.session_generation FROM users AS u WHERE u.tenant_id = :tenant_id AND u.id = :user_id
+""")
+
+# Ends the sessions of a user by giving those to come the next generation, by users_pkey.
+END_SESSIONS = Statement("""
+    UPDATE users AS u SET session_generation = u.session_generation + 1
+     WHERE u.tenant_id = :tenant_id AND u.id = :user_id
+    RETURNING u.session_generation
+""")
 
 
 async def find_user(connection: TenantConnection, user_id: str) -> User | None:
@@ -64,3 +76,15 @@ async def insert_user_if_new(
     """Adds a user unless somebody has the id or the e-mail already. Raises TenantNotFound."""
     with translate_constraint_errors(users_tenant_id_fkey=TenantNotFound(connection.tenant_id)):
         await connection.execute(INSERT_USER_IF_NEW, user_id=user_id, email=email, name=name, role=role.value)
+
+
+async def find_session_generation(connection: TenantConnection, user_id: str) -> int | None:
+    """The generation of sessions opened now; None where there is no such user."""
+    generation: int | None = await connection.fetch_value(FIND_SESSION_GENERATION, user_id=user_id)
+    return generation
+
+
+async def end_sessions(connection: TenantConnection, user_id: str) -> int | None:
+    """Ends all sessions of the user, and gives the generation of those to come; None where there is no such user."""
+    generation: int | None = await connection.fetch_value(END_SESSIONS, user_id=user_id)
+    return generation

@@ -93,6 +93,9 @@ async def _authenticate_session(request: AnyRequest) -> Identity:
     users: UserCache = request.app.state.users
     try:
         user = await users.find(session.tenant_id, session.user_id)
+        generation = await users.find_session_generation(session.tenant_id, session.user_id)
     except (TenantNotFound, TenantInactive, UserNotFound) as error:
         raise NotSignedIn from error
+    if session.generation < generation:
+        raise NotSignedIn
     return Identity(session.tenant_id, user.id, session.role or user.role, session.name or user.name)

@@ -30,17 +30,22 @@ _ALLOWED_SITES = frozenset({"same-origin", "none"})
 
 
 class Session(Struct, frozen=True):
-    """What the cookie holds. `role` is the role that a bearer token gave; None leaves it to the stored one."""
+    """What the cookie holds. `role` is the role that a bearer token gave; None leaves it to the stored one.
+
+    `generation` is how often the user had signed out when the session was opened; a cookie from before there were
+    generations has none, and is good until the user signs out.
+    """
 
     tenant_id: str
     user_id: str
     name: str | None
     role: Role | None
+    generation: int = 0
 
 
-def open_session(connection: AnyConnection, identity: Identity) -> Cookie:
+def open_session(connection: AnyConnection, identity: Identity, *, generation: int) -> Cookie:
     """The cookie that signs the user in: for a week, but not beyond the end of the token that authenticated them."""
-    session = Session(identity.tenant_id, identity.user_id, identity.name, identity.claimed_role)
+    session = Session(identity.tenant_id, identity.user_id, identity.name, identity.claimed_role, generation)
     now = time()
     expires_at = now + SESSION_SECONDS
     if identity.expires_at is not None:
@@ -51,7 +56,7 @@ def open_session(connection: AnyConnection, identity: Identity) -> Cookie:
 
 
 def close_session(connection: AnyConnection) -> Cookie:
-    """The cookie that signs the user out."""
+    """The cookie that takes the session from the browser. UserCache.end_sessions ends it, wherever it was copied."""
     return _cookie(connection, "", max_age=0)
 
 

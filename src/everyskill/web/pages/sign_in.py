@@ -9,9 +9,10 @@ from msgspec import Struct
 
 from everyskill.errors import TenantInactive, TenantNotFound, UserNotFound
 from everyskill.handles import Database
-from everyskill.web.auth.authentication import authenticate_token
+from everyskill.web.auth.authentication import CurrentIdentity, authenticate_token
 from everyskill.web.auth.identity import Identity
 from everyskill.web.auth.sessions import check_site, close_session, open_session
+from everyskill.web.auth.users import UserCache
 from everyskill.web.pages.context import require_csrf_token
 from everyskill.web.pages.rendering import render
 from everyskill.web.refusals import NeedsHttps, UnknownPerson
@@ -58,12 +59,17 @@ async def sign_in(request: AnyRequest, data: URLEncodedBody[SignInForm]) -> Resp
         identity = await _find_demo_user(request, data)
     else:
         identity = await authenticate_token(request, data.token)
-    return Redirect(_local_path(data.next), status_code=303, cookies=[open_session(request, identity)])
+    users: UserCache = request.app.state.users
+    generation = await users.read_session_generation(identity.tenant_id, identity.user_id)
+    cookie = open_session(request, identity, generation=generation)
+    return Redirect(_local_path(data.next), status_code=303, cookies=[cookie])
 
 
 @post("/sign-out", guards=[require_csrf_token])
-async def sign_out(request: AnyRequest) -> Response[Any]:
-    """Ends the session."""
+async def sign_out(request: AnyRequest, identity: CurrentIdentity) -> Response[Any]:
+    """Ends all sessions of the user."""
+    users: UserCache = request.app.state.users
+    await users.end_sessions(identity.tenant_id, identity.user_id)
     return Redirect("/sign-in", status_code=303, cookies=[close_session(request)])
 
 
