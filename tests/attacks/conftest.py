@@ -32,7 +32,4 @@ async def run_service(newest_server: None, clone: Clone) -> AsyncIterator[RunSer
 
     yield run
     for service in running:
-        if service.process.returncode is None:
-            service.process.kill()
-        await service.process.wait()
-        await service.log
+        await service.kill()

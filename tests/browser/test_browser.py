@@ -26,10 +26,9 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-ge
 async def service(newest_server: None, clone: Clone, acme: Tenant) -> AsyncIterator[Service]:
     """A demo service with the tenant acme."""
     process = await start("--demo", EVERYSKILL_DATABASE_URL=clone.service_url, EVERYSKILL_DEMO_TENANT="acme")
-    yield await started(process)
-    if process.returncode is None:
-        process.kill()
-    await process.communicate()
+    service = await started(process)
+    yield service
+    await service.kill()
 
 
 @pytest.fixture

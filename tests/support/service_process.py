@@ -27,6 +27,13 @@ class Service:
             code, log = await self.process.wait(), await self.log
         return code, [json.loads(line) for line in log.decode().splitlines()]
 
+    async def kill(self) -> None:
+        """Ends it at once, if it still runs."""
+        if self.process.returncode is None:
+            self.process.kill()
+        await self.process.wait()
+        await self.log
+
 
 def environment(**variables: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("EVERYSKILL_")}

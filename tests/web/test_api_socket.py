@@ -26,10 +26,7 @@ async def service(newest_server: None, clone: Clone) -> AsyncIterator[Service]:
     )
     service = await started(process)
     yield service
-    if process.returncode is None:
-        process.kill()
-        await process.wait()
-    await service.log
+    await service.kill()
 
 
 @pytest.fixture
@@ -61,9 +58,8 @@ async def test_no_address_brings_a_control_character_into_the_log(
     service: Service, caller: httpx.AsyncClient, acme: Tenant
 ) -> None:
     await caller.get("/v1/a\x9b2Jb\u202ec\u00e9")
-    service.process.send_signal(signal.SIGTERM)
-    _, err = await asyncio.wait_for(service.process.communicate(), SECONDS)
-    [line] = [line for line in err.decode().splitlines() if '"request"' in line]
+    await service.stop()
+    [line] = [line for line in service.log.result().decode().splitlines() if '"request"' in line]
     assert r'"path":"/v1/a\u009b2Jb\u202ecé"' in line
     assert json.loads(line)["path"] == "/v1/a\x9b2Jb\u202ec\u00e9"
 
