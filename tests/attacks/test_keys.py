@@ -5,26 +5,25 @@ import gzip
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any
 
 import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from everyskill.handles import Database, Tenant
-from everyskill.web.app import create_app
+from everyskill.handles import Tenant
 from everyskill.web.auth.keys import FRESH_SECONDS, MAX_KEY_SET_BYTES, PublishedKeys
-from everyskill.web.auth.tokens import TokenVerifier
 from everyskill.web.refusals import KeysUnavailable
-from everyskill.web.settings import WebSettings
-from tests.support.http_clients import AUDIENCE, ISSUER, authorization, claims_of, client_of
+from tests.support.databases import Clone
+from tests.support.http_clients import AUDIENCE, ISSUER, authorization, claims_of, code_of
+from tests.support.service_process import SECONDS, start, started
 
 # A test that hangs fails after these.
 GUARD_SECONDS = 30
 SHORT = 0.3
 LONG = 600.0
 FLOOD_BYTES = 64 * 1024 * 1024
+PIECE = b" " * (64 * 1024)
 HEAD = b"HTTP/1.1 200 OK\r\n"
 
 Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
@@ -252,15 +251,36 @@ async def test_who_is_known_is_served_while_others_wait_for_keys(private_key: rs
             stranger.cancel()
 
 
-async def test_a_request_is_answered_while_the_endpoint_trickles(
-    newest_server: None, database: Database, acme: Tenant, private_key: rsa.RSAPrivateKey
+async def send_a_huge_body(writer: asyncio.StreamWriter) -> None:
+    writer.write(HEAD + b"Content-Length: 400000000\r\n\r\n")
+    for _ in range(FLOOD_BYTES // len(PIECE)):
+        writer.write(PIECE)
+        await writer.drain()
+
+
+@pytest.mark.parametrize("answer", [send_a_slow_body, send_a_huge_body])
+async def test_a_live_service_answers_whatever_its_endpoint_does(
+    newest_server: None, clone: Clone, acme: Tenant, private_key: rsa.RSAPrivateKey, answer: Answer
 ) -> None:
     token = jwt.encode(claims_of(), private_key, algorithm="RS256", headers={"kid": "one"})
-    async with listening(send_a_slow_body) as endpoint:
-        settings = WebSettings(jwks_url=endpoint.url, jwt_issuer=ISSUER, jwt_audience=AUDIENCE)
-        app = create_app(database, settings)
-        app.state.tokens = TokenVerifier(settings, PublishedKeys(endpoint.url, fetch_seconds=SHORT))
-        async with client_of(app, authorization(token)) as client:
-            responses: list[httpx.Response] = await asyncio.gather(*(client.get("/v1/skills") for _ in range(100)))
-    answers: list[dict[str, Any]] = [response.json() for response in responses]
-    assert {answer["code"] for answer in answers} == {"keys_unavailable"}
+    async with listening(answer) as endpoint:
+        process = await start(
+            EVERYSKILL_DATABASE_URL=clone.service_url,
+            EVERYSKILL_JWKS_URL=endpoint.url,
+            EVERYSKILL_JWT_ISSUER=ISSUER,
+            EVERYSKILL_JWT_AUDIENCE=AUDIENCE,
+        )
+        try:
+            service = await started(process)
+            async with httpx.AsyncClient(base_url=service.url, headers=authorization(token), timeout=SECONDS) as client:
+                asking = [asyncio.ensure_future(client.get("/v1/skills")) for _ in range(100)]
+                assert (await client.get("/health/live")).status_code == 200
+                answers = await asyncio.gather(*asking)
+            _, log = await service.stop()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+    assert {code_of(response) for response in answers} == {"keys_unavailable"}
+    assert endpoint.asked == 1
+    assert len([line for line in log if line["event"] == "keys not fetched"]) == 1

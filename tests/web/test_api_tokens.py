@@ -338,6 +338,16 @@ async def test_a_published_secret_a_private_key_and_a_key_for_encryption_are_no_
             await keys.find({"kid": kid})
 
 
+async def test_keys_are_fetched_through_the_proxy_of_the_environment(
+    provider: Provider, private_key: rsa.RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider.publish("one", private_key)
+    monkeypatch.setenv("http_proxy", provider.url)
+    monkeypatch.setenv("no_proxy", "elsewhere.example.org")
+    assert await PublishedKeys("http://login.example.org/keys").find({"kid": "one"})
+    assert provider.asked == 1
+
+
 # Settings
 
 
