@@ -1,6 +1,8 @@
 """Importing a tree: what is published, what is left alone, and what a broken skill or a wrong path must not do."""
 
 import asyncio
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
@@ -10,8 +12,7 @@ from everyskill.errors import DatabaseUnreachable, SkillFolderError, SkillNotFou
 from everyskill.handles import Database, Tenant
 from everyskill.skill_folders import ImportReport, import_skill_folders
 from tests.support.databases import Clone
-from tests.support.permissions import bound_by_permissions
-from tests.support.skill_folders import BROKEN, write_skill
+from tests.support.skill_folders import BROKEN, MAX_PATH, dig, write_skill
 from tests.support.skills import is_badged, publish
 
 
@@ -127,14 +128,81 @@ async def test_a_broken_folder_is_not_a_missing_one(acme: Tenant, skills_folder:
 
 async def test_what_lies_in_a_folder_that_cannot_be_listed_is_not_missing(acme: Tenant, skills_folder: Path) -> None:
     write_skill(skills_folder, "open/pdf")
-    write_skill(skills_folder, "closed/notes")
-    # Both imports: the threads of the first, which the second uses again, keep what it may do.
-    with bound_by_permissions():
-        await import_skill_folders(acme, skills_folder)
-        (skills_folder / "closed").chmod(0)
-        report = await import_skill_folders(acme, skills_folder, archive_missing=True)
-    (skills_folder / "closed").chmod(0o700)
-    assert report.archived == []
+    await publish(acme, "notes")
+    (skills_folder / "closed").mkdir()
+    # The innermost folder is there, and no path is long enough to list it, for root neither.
+    dig(skills_folder / "closed", MAX_PATH)
+
+    report = await import_skill_folders(acme, skills_folder, archive_missing=True)
+
+    assert (report.added, report.archived) == (["pdf"], [])
+    assert [failure.reason for failure in report.failed] == [
+        "cannot be read: File name too long",
+        "cannot be listed, so nothing was archived",
+    ]
+    assert (await acme.get_skill("notes")).skill.published_version == 1
+
+
+@pytest.mark.parametrize("case", ["a folder", "a pipe", "a link to nowhere", "broken"])
+async def test_what_lies_below_a_broken_skill_file_is_not_missing(acme: Tenant, skills_folder: Path, case: str) -> None:
+    write_skill(skills_folder, "writing/notes")
+    write_skill(skills_folder, "pdf")
+    await import_skill_folders(acme, skills_folder)
+    await publish(acme, "gone")
+    stray = skills_folder / "writing" / "SKILL.md"
+    make: dict[str, Callable[[], object]] = {
+        "a folder": stray.mkdir,
+        "a pipe": lambda: os.mkfifo(stray),
+        "a link to nowhere": lambda: stray.symlink_to("nowhere"),
+        "broken": lambda: stray.write_text(BROKEN),
+    }
+    make[case]()
+
+    report = await import_skill_folders(acme, skills_folder, archive_missing=True)
+
+    assert (report.unchanged, report.archived) == (["pdf"], ["gone"])
+    assert len(report.failed) == 1
+    assert (await acme.get_skill("notes")).skill.published_version == 1
+
+
+async def test_what_lies_below_a_broken_root_is_not_missing_though_a_link_leads_there(
+    acme: Tenant, skills_folder: Path, tmp_path: Path
+) -> None:
+    write_skill(skills_folder, "notes")
+    await import_skill_folders(acme, skills_folder)
+    (skills_folder / "SKILL.md").write_text(BROKEN)
+    (tmp_path / "link").symlink_to(skills_folder)
+    assert (await import_skill_folders(acme, tmp_path / "link", archive_missing=True)).archived == []
+
+
+async def test_what_lies_behind_a_link_out_of_the_tree_is_missing(
+    acme: Tenant, skills_folder: Path, tmp_path: Path
+) -> None:
+    write_skill(skills_folder, "pdf")
+    write_skill(tmp_path, "elsewhere/notes")
+    write_skill(tmp_path, "elsewhere")
+    (skills_folder / "linked").symlink_to(tmp_path / "elsewhere")
+    await publish(acme, "notes")
+    assert (await import_skill_folders(acme, skills_folder, archive_missing=True)).archived == ["notes"]
+
+
+@pytest.mark.parametrize("is_relative", [False, True])
+async def test_a_path_beyond_all_limits_is_reported_and_the_rest_goes_in(
+    acme: Tenant, skills_folder: Path, monkeypatch: pytest.MonkeyPatch, is_relative: bool
+) -> None:
+    write_skill(skills_folder, "a")
+    write_skill(skills_folder, "z")
+    (skills_folder / "m").mkdir()
+    dig(skills_folder / "m", MAX_PATH - 5, "SKILL.md")
+    (skills_folder / "n").mkdir()
+    dig(skills_folder / "n", 2 * MAX_PATH, "SKILL.md")
+    monkeypatch.chdir(skills_folder.parent)
+    root = Path(skills_folder.name) if is_relative else skills_folder
+
+    report = await import_skill_folders(acme, root)
+
+    assert {"a", "z"} <= set(report.added)
+    assert {failure.reason for failure in report.failed} == {"cannot be read: File name too long"}
 
 
 @pytest.mark.parametrize("archive_missing", [False, True])

@@ -4,6 +4,8 @@ import os
 import shutil
 import socket
 import sys
+import tempfile
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -24,11 +26,10 @@ from everyskill.skill_folders import (
 )
 from everyskill.skill_folders.front_matter import MAX_DEPTH, MAX_FRONT_MATTER_LENGTH
 from everyskill.skill_folders.walk import MAX_ENTRIES
+from tests.support.skill_folders import MAX_NAME, MAX_PATH, closed, dig
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "skills"
 GOOD = "---\nname: Release notes\ndescription: Turns changes into notes.\n---\n\n# Steps\n"
-
-needs_permissions = pytest.mark.usefixtures("permissions")
 
 
 @pytest.fixture
@@ -36,6 +37,14 @@ def root(tmp_path: Path) -> Path:
     tree = tmp_path / "tree"
     tree.mkdir()
     return tree
+
+
+@pytest.fixture
+def open_root() -> Iterator[Path]:
+    """A tree that every user may enter; pytest's own folders are for the one who runs it."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 def make_skill(folder: Path, content: str | bytes = GOOD) -> Path:
@@ -135,11 +144,13 @@ def test_a_root_that_is_no_folder_is_an_error(root: Path, name: str, reason: str
     assert str(caught.value) == f"{root / name}: cannot be read: {reason}"
 
 
-@needs_permissions
-def test_a_folder_that_cannot_be_listed_is_found_and_reported(root: Path) -> None:
-    (root / "closed").mkdir(mode=0)
-    assert find_skill_folders(root) == [root / "closed"]
-    assert error_of(root / "closed").reason == "cannot be read: Permission denied"
+@pytest.mark.parametrize("name", ["closed", "日本"])
+def test_a_folder_that_cannot_be_listed_is_found_and_reported(open_root: Path, name: str) -> None:
+    folder = open_root / name
+    folder.mkdir()
+    with closed(folder):
+        assert find_skill_folders(open_root) == [folder]
+        assert error_of(folder).reason == "cannot be read: Permission denied"
 
 
 # Reading
@@ -483,25 +494,23 @@ def test_a_file_name_that_is_not_utf8_is_reported_in_printable_form(root: Path) 
     assert error.path.encode().endswith(rb"caf\udce9")
 
 
-@needs_permissions
 @pytest.mark.parametrize("name", ["SKILL.md", "other"])
-def test_a_file_that_may_not_be_read_is_broken(root: Path, name: str) -> None:
-    folder = make_skill(root / "skill")
+def test_a_file_that_may_not_be_read_is_broken(open_root: Path, name: str) -> None:
+    folder = make_skill(open_root / "skill")
     (folder / name).touch()
-    (folder / name).chmod(0)
-    assert str(error_of(folder)) == f"{folder / name}: cannot be read: Permission denied"
+    with closed(folder / name):
+        assert str(error_of(folder)) == f"{folder / name}: cannot be read: Permission denied"
 
 
-@needs_permissions
-@pytest.mark.parametrize("closed", ["category", "category/skill", "category/skill/files"])
-def test_a_folder_that_may_be_listed_but_not_entered_is_broken(root: Path, closed: str) -> None:
-    folder = make_skill(root / "category" / "skill")
+@pytest.mark.parametrize("name", ["category", "category/skill", "category/skill/files"])
+def test_a_folder_that_may_be_listed_but_not_entered_is_broken(open_root: Path, name: str) -> None:
+    folder = make_skill(open_root / "category" / "skill")
     (folder / "files").mkdir()
     (folder / "files" / "a").touch()
-    (root / closed).chmod(0o444)
-    [(_, result)] = read_skill_folders(find_skill_folders(root), root=root)
+    with closed(open_root / name, 0o444):
+        [(_, result)] = read_skill_folders(find_skill_folders(open_root), root=open_root)
     assert isinstance(result, SkillFolderError)
-    assert result.path.startswith(str(root / closed))
+    assert result.path.startswith(str(open_root / name))
     assert result.reason == "cannot be read: Permission denied"
 
 
@@ -518,6 +527,71 @@ def test_one_broken_skill_stops_no_other(root: Path) -> None:
         make_skill(root / name, GOOD if name != "b" else "no front matter")
     results = [result for _, result in read_skill_folders(find_skill_folders(root), root=root)]
     assert [type(result) for result in results] == [SkillFolder, SkillFolderError, SkillFolder]
+
+
+LONG_NAME = "n" * (MAX_NAME + 1)
+BROKEN_SKILLS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a folder in it that no path reaches": (lambda skill: dig(make_skill(skill), 2 * MAX_PATH), "File name too long"),
+    "a file in it that no path reaches": (
+        lambda skill: dig(make_skill(skill), MAX_PATH - 5, "a-file"),
+        "File name too long",
+    ),
+    "a link to a name that is too long": (
+        lambda skill: (make_skill(skill) / "link").symlink_to(LONG_NAME),
+        "File name too long",
+    ),
+    "a SKILL.md that links to such a name": (
+        lambda skill: (skill / "SKILL.md").symlink_to(LONG_NAME),
+        "File name too long",
+    ),
+    "a SKILL.md that links to itself": (
+        lambda skill: (skill / "SKILL.md").symlink_to("SKILL.md"),
+        "Too many levels of symbolic links",
+    ),
+    "a link through a file": (lambda skill: (make_skill(skill) / "link").symlink_to("SKILL.md/x"), "Not a directory"),
+    "a SKILL.md that is a folder": (lambda skill: (skill / "SKILL.md").mkdir(), "holds no file SKILL.md"),
+    "a SKILL.md that is a pipe": (lambda skill: os.mkfifo(skill / "SKILL.md"), "is neither a file nor a folder"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN_SKILLS)
+@pytest.mark.parametrize("is_relative", [False, True])
+def test_whatever_the_system_refuses_it_stops_no_other_skill(
+    root: Path, monkeypatch: pytest.MonkeyPatch, case: str, is_relative: bool
+) -> None:
+    for name in ("a", "c"):
+        make_skill(root / name)
+    (root / "b").mkdir()
+    break_it, reason = BROKEN_SKILLS[case]
+    break_it(root / "b")
+    monkeypatch.chdir(root.parent)
+    tree = Path(root.name) if is_relative else root
+    found = find_skill_folders(tree)
+    assert found == [tree / name for name in "abc"]
+    first, broken, last = [result for _, result in read_skill_folders(found, root=tree)]
+    assert isinstance(first, SkillFolder)
+    assert isinstance(last, SkillFolder)
+    assert isinstance(broken, SkillFolderError)
+    # From a relative root paths are shorter, but the list of files takes no path of that length.
+    assert broken.reason.endswith((reason, "must not be longer than 4,000 characters"))
+
+
+# The path of the folder, of its SKILL.md, or of neither is as long as the system takes.
+@pytest.mark.parametrize("length", range(MAX_PATH - 12, MAX_PATH + 3))
+@pytest.mark.parametrize("is_relative", [False, True])
+def test_a_folder_at_the_end_of_all_paths_stops_no_other(
+    root: Path, monkeypatch: pytest.MonkeyPatch, length: int, is_relative: bool
+) -> None:
+    for name in ("a", "z"):
+        make_skill(root / name)
+    (root / "m").mkdir()
+    dig(root / "m", length, "SKILL.md")
+    monkeypatch.chdir(root.parent)
+    tree = Path(root.name) if is_relative else root
+    results = [result for _, result in read_skill_folders(find_skill_folders(tree), root=tree)]
+    assert [type(results[0]), type(results[-1])] == [SkillFolder, SkillFolder]
+    for broken in results[1:-1]:
+        assert isinstance(broken, SkillFolder) or broken.reason == "cannot be read: File name too long"
 
 
 def test_each_folder_is_read_when_it_is_asked_for(root: Path) -> None:

@@ -49,7 +49,8 @@ async def import_skill_folders(
 ) -> ImportReport:
     """Publishes every skill folder below `root`. Broken ones are reported, and the rest is published all the same.
 
-    `archive_missing` archives the published skills that have no folder there; a broken folder is a folder.
+    `archive_missing` archives the published skills that have no folder there; a broken folder is a folder, and so is
+    each one below it. It archives nothing where one cannot be listed.
     `on_progress` is called after each folder with the number done, the number of all, and the folder.
 
     Raises SkillFolderError for a root without a skill, InvalidArgument for one that is no path, UserNotFound for an
@@ -60,14 +61,17 @@ async def import_skill_folders(
     if author_id is not None:
         await services.get_user(tenant, author_id)
     report = ImportReport()
+    broken: list[Path] = []
     results = read_skill_folders(folders, root=top)
     for done in range(1, len(folders) + 1):
         folder, skill = await asyncio.to_thread(next, results)
+        if isinstance(skill, SkillFolderError):
+            broken.append(folder)
         await _publish_or_report(tenant, folder, skill, author_id, report)
         if on_progress is not None:
             on_progress(done, len(folders), folder)
     if archive_missing:
-        await _archive_missing(tenant, top, folders, report)
+        await _archive_missing(tenant, top, folders, broken, report)
     return report
 
 
@@ -115,18 +119,25 @@ def _list_for(report: ImportReport, outcome: Outcome, status: SkillStatus) -> li
     return {Outcome.ADDED: report.added, Outcome.UPDATED: report.updated, Outcome.UNCHANGED: report.unchanged}[outcome]
 
 
-async def _archive_missing(tenant: TenantScope, root: Path, folders: list[Path], report: ImportReport) -> None:
-    if not await asyncio.to_thread(_all_listable, folders):
-        report.failed.append(_failure(folder_error(root, "a folder cannot be listed, so nothing was archived")))
+async def _archive_missing(
+    tenant: TenantScope, root: Path, folders: list[Path], broken: list[Path], report: ImportReport
+) -> None:
+    unlisted: list[OSError] = []
+    hidden = await asyncio.to_thread(_list_folders_below, broken, root, unlisted.append)
+    if unlisted:
+        where = Path(unlisted[0].filename)
+        report.failed.append(_failure(folder_error(where, "cannot be listed, so nothing was archived")))
         return
-    for slug in sorted(await _published_slugs(tenant) - _slugs_of(folders)):
+    for slug in sorted(await _published_slugs(tenant) - _slugs_of([*folders, *hidden])):
         await services.archive_skill(tenant, slug)
         report.archived.append(slug)
 
 
-def _all_listable(folders: Iterable[Path]) -> bool:
-    # A folder that cannot be listed is among the found ones, and may hold any of the skills that seem to be missing.
-    return all(os.path.lexists(folder / SKILL_FILE_NAME) for folder in folders)
+def _list_folders_below(broken: Iterable[Path], root: Path, on_error: Callable[[OSError], None]) -> list[Path]:
+    # Skills were not looked for there, and any of those that seem to be missing may lie there, but for links out of the
+    # tree. Not Path.is_symlink: that raises some errors.
+    tops = [folder for folder in broken if folder == root or not os.path.islink(folder)]  # noqa: PTH114
+    return [Path(path) for top in tops for path, _, _ in os.walk(top, onerror=on_error)]
 
 
 def _slugs_of(folders: Iterable[Path]) -> set[str]:

@@ -4,6 +4,7 @@ import os
 import re
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from hashlib import file_digest, sha256
 from pathlib import Path
 from unicodedata import normalize
@@ -31,9 +32,15 @@ def read_skill_folders(folders: Iterable[Path], *, root: Path) -> Iterator[tuple
 
 def read_skill_folder(folder: Path, *, root: Path) -> SkillFolder:
     """Reads one skill of the tree at `root`. Raises SkillFolderError where the folder cannot become a skill."""
-    slug = slug_of_folder(folder)
+    with translate_os_errors(folder):
+        return _read(folder, root)
+
+
+def _read(folder: Path, root: Path) -> SkillFolder:
     file = folder / SKILL_FILE_NAME
     paths = list_files(folder, root=root)
+    # Not before: a folder that cannot be listed need not be a skill, so its name is not what is wrong with it.
+    slug = slug_of_folder(folder)
     if file not in paths:
         raise folder_error(folder, f"holds no file {SKILL_FILE_NAME}")
     data = _read_skill_file(file)
@@ -69,11 +76,12 @@ def slug_of_folder(folder: Path) -> str:
 
 
 def _read_or_report(folder: Path, root: Path, taken: dict[str, Path]) -> SkillFolder | SkillFolderError:
-    try:
+    with suppress(SkillFolderError):
         slug = slug_of_folder(folder)
         first = taken.setdefault(slug, folder)
         if first != folder:
             return folder_error(folder, f"slug {slug} is already taken by {first}")
+    try:
         return read_skill_folder(folder, root=root)
     except SkillFolderError as error:
         return error

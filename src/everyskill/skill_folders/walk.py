@@ -40,12 +40,12 @@ def find_skill_folders(root: Path) -> list[Path]:
 def list_files(folder: Path, *, root: Path) -> list[Path]:
     """The files of a skill, sorted, without ignored ones. Raises SkillFolderError for what cannot belong to a skill."""
     files = []
-    for count, (path, real) in enumerate(_entries_below(folder, root)):
+    for count, path in enumerate(_entries_below(folder, root)):
         if count == MAX_ENTRIES:
             raise folder_error(folder, f"must not hold more than {MAX_ENTRIES:,} files and folders")
-        if real.is_file():
+        if path.is_file():
             files.append(path)
-        elif not real.is_dir():
+        elif not path.is_dir():
             raise folder_error(path, "is neither a file nor a folder")
     return sorted(files)
 
@@ -79,8 +79,8 @@ def _is_entered(entry: os.DirEntry[str], root: Path) -> bool:
     return entry.is_dir()
 
 
-def _entries_below(folder: Path, root: Path) -> Iterator[tuple[Path, Path]]:
-    """Every file and folder below a folder: its path, and its real path. Links are followed within root."""
+def _entries_below(folder: Path, root: Path) -> Iterator[Path]:
+    """Every file and folder below a folder. Links are followed within root."""
     pending: list[tuple[Path, tuple[Path, ...]]] = [(folder, (real_path(folder, root),))]
     while pending:
         current, above = pending.pop()
@@ -88,9 +88,10 @@ def _entries_below(folder: Path, root: Path) -> Iterator[tuple[Path, Path]]:
             real = real_path(path, root) if _is_link(path) else above[-1] / path.name
             if real in above:
                 raise folder_error(path, "is a link that leads back to a folder above it")
-            if real.is_dir():
+            # Not real: where root is a relative path, that one is longer, and may be longer than a path can be.
+            if path.is_dir():
                 pending.append((path, (*above, real)))
-            yield path, real
+            yield path
 
 
 def _contents(folder: Path) -> list[Path]:
