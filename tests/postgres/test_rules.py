@@ -98,6 +98,15 @@ async def test_s2_badge_list_feed_count_and_mark_all_agree(acme: Tenant, owner: 
     assert await acme.mark_all_seen("ann", await clock(owner)) == len(expected)
 
 
+async def test_s2_a_count_without_a_bound_goes_beyond_a_hundred(acme: Tenant, owner: asyncpg.Connection) -> None:
+    await asyncio.gather(*(publish(acme, f"skill-{number}") for number in range(101)))
+    await owner.execute("""
+        INSERT INTO user_skill_views (tenant_id, user_id, skill_id, last_viewed_at)
+        SELECT tenant_id, 'ann', id, now() - interval '1 day' FROM skills
+    """)
+    assert [await acme.count_whats_new("ann", at_most) for at_most in (100, None)] == [100, 101]
+
+
 # -- S3 -----------------------------------------------------------------------------------------------------------
 
 
@@ -131,6 +140,15 @@ async def test_s3_version_numbers_count_up_under_concurrent_publishers(acme: Ten
     published = await asyncio.gather(*(publish(acme, content=f"text {number}") for number in range(8)))
     assert sorted(publication.version for publication in published) == list(range(1, 9))
     assert (await acme.get_skill("pdf")).skill.published_version == 8
+
+
+async def test_s3_the_next_number_follows_the_greatest_though_older_versions_were_deleted(
+    acme: Tenant, owner: asyncpg.Connection
+) -> None:
+    for content in ("one", "two", "three"):
+        await publish(acme, content=content)
+    await owner.execute("DELETE FROM skill_versions WHERE version < 3")
+    assert (await publish(acme, content="four")).version == 4
 
 
 # -- S4 -----------------------------------------------------------------------------------------------------------

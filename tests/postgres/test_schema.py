@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import class_mapper
 
 import everyskill.migrations.versions
-from everyskill.database.policies import GRANTS, POLICIES, TENANT_COLUMNS
+from everyskill.database.policies import APP_ROLE, GRANTS, OPERATOR_ROLE, POLICIES, TENANT_COLUMNS
 from everyskill.database.revisions import REVISIONS
 from everyskill.errors import DatabaseTooNew, MigrationBlocked, MigrationFailed, MissingPrivilege
 from everyskill.migrations import downgrade, upgrade, upgrade_sql
@@ -98,6 +98,20 @@ async def test_up_down_up_ends_where_it_began(clone: Clone) -> None:
     assert not any((await described(clone)).values())
     assert await upgrade(clone.owner_url) == list(REVISIONS)
     assert await described(clone) == before
+
+
+async def test_all_steps_down_leave_our_roles_no_right(clone: Clone, owner: asyncpg.Connection) -> None:
+    # What PostgreSQL would not drop a role for: grants, policies, and what it owns.
+    question = """
+        SELECT count(*)
+          FROM pg_shdepend AS d JOIN pg_roles AS r ON r.oid = d.refobjid
+         WHERE d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+           AND r.rolname = ANY($1)
+    """
+    roles = [APP_ROLE, OPERATOR_ROLE]
+    assert await owner.fetchval(question, roles) > 0
+    await downgrade(clone.owner_url, "base")
+    assert await owner.fetchval(question, roles) == 0
 
 
 async def test_each_step_down_removes_only_its_own_table(clone: Clone) -> None:

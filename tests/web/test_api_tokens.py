@@ -527,23 +527,38 @@ async def test_a_write_from_another_site_is_refused_whoever_vouches_for_its_send
     assert (await acme.get_user_view("ann", skill.skill_id) is not None) == (status == 200)
 
 
+class CountedSecret(SharedSecret):
+    """Counts how often a token was verified."""
+
+    asked = 0
+
+    async def find(self, header: dict[str, Any]) -> Any:
+        self.asked += 1
+        return await super().find(header)
+
+
 async def test_a_good_token_is_verified_again_after_half_a_minute_and_a_bad_one_each_time() -> None:
-    now, asked = time(), []
-
-    class CountedSecret(SharedSecret):
-        async def find(self, header: dict[str, Any]) -> Any:
-            asked.append(header)
-            return await super().find(header)
-
-    verifier = TokenVerifier(SETTINGS, CountedSecret(SECRET), clock=lambda: now)
+    now, keys = time(), CountedSecret(SECRET)
+    verifier = TokenVerifier(SETTINGS, keys, clock=lambda: now)
     for seconds, verified in ((0, 1), (29, 1), (2, 2)):
         now += seconds
         assert (await verifier.verify(GOOD)).user_id == "ann"
-        assert len(asked) == verified
+        assert keys.asked == verified
     for verified in (3, 4):
         with pytest.raises(InvalidToken):
             await verifier.verify(signed(sub=None))
-        assert len(asked) == verified
+        assert keys.asked == verified
+
+
+async def test_a_token_is_not_cached_beyond_its_end() -> None:
+    now, keys = time(), CountedSecret(SECRET)
+    verifier = TokenVerifier(SETTINGS, keys, clock=lambda: now)
+    token = signed(exp=now + 20)
+    # Good all the while by the clock of PyJWT; by that of the cache it ends meanwhile.
+    for seconds, verified in ((0, 1), (19, 1), (2, 2)):
+        now += seconds
+        assert (await verifier.verify(token)).user_id == "ann"
+        assert keys.asked == verified
 
 
 async def test_a_known_token_is_not_known_beyond_its_end() -> None:
