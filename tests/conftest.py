@@ -20,7 +20,6 @@ from everyskill.handles import Database, Tenant
 from everyskill.web.app import create_app
 from tests.support.databases import POSTGRES_VERSIONS, Clone, add_tenant, cloned, make_template, open_database
 from tests.support.http_clients import SETTINGS, bearer, client_of
-from tests.support.permissions import bound_by_permissions
 
 # A shell that runs the tests in the background has SIGINT ignored, and every program under test would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -164,13 +163,6 @@ async def admin(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
     """A client that sends the token of bob of acme, an admin."""
     async with client_of(app, bearer("bob", role="admin")) as client:
         yield client
-
-
-@pytest.fixture
-def permissions() -> Iterator[None]:
-    """For tests of what may not be read: holds for root too, and for threads that are started in the test."""
-    with bound_by_permissions():
-        yield
 
 
 @pytest.fixture

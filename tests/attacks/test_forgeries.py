@@ -14,9 +14,10 @@ import pytest
 
 from everyskill.handles import Tenant
 from everyskill.web.auth.sessions import SESSION_COOKIE
+from tests.attacks.conftest import RunService
 from tests.support.databases import Clone
 from tests.support.http_clients import AUDIENCE, ISSUER, SECRET, claims_of
-from tests.support.live_service import client_at, live_service, sign_in
+from tests.support.live_service import client_at, sign_in
 from tests.support.skills import publish
 
 pytestmark = pytest.mark.usefixtures("newest_server")
@@ -55,15 +56,23 @@ def forged_headers() -> Iterator[str]:
         yield token
         yield token.rpartition(".")[0] + "."
         yield token.rpartition(".")[0]
-    for algorithm in (None, 0, True, [], ["HS256"], {"alg": "HS256"}):
+    others: tuple[Any, ...] = (None, 0, True, [], ["HS256"], {"alg": "HS256"})
+    for algorithm in others:
         yield made(HS256 | {"alg": algorithm}, claims_of())
     for kid in ("../../../dev/null", "/dev/null", "' UNION SELECT ''--", "", "0"):
         for secret in ("", "0", "\0"):
             yield made(HS256 | {"kid": kid}, claims_of(), secret)
     own = {"kty": "oct", "k": encoded(b"mine")}
-    for more in ({"jwk": own}, {"jku": "http://127.0.0.1:9/keys"}, {"x5u": "http://127.0.0.1:9/"}, {"x5c": ["x"]}):
+    keys: tuple[dict[str, Any], ...] = (
+        {"jwk": own},
+        {"jku": "http://127.0.0.1:9/keys"},
+        {"x5u": "http://127.0.0.1:9/"},
+        {"x5c": ["x"]},
+    )
+    for more in keys:
         yield made(HS256 | more, claims_of(), "mine")
-    for more in ({"crit": ["exp"]}, {"crit": ["b64"], "b64": False}, {"crit": "exp"}):
+    critical: tuple[dict[str, Any], ...] = ({"crit": ["exp"]}, {"crit": ["b64"], "b64": False}, {"crit": "exp"})
+    for more in critical:
         yield made(HS256 | more, claims_of())
 
 
@@ -116,7 +125,8 @@ def forged_claims() -> Iterator[str]:
     for name, values in bad.items():
         for value in values:
             yield made(HS256, claims_of(**{name: value}))
-    for claims in ([], "x", 1, None, {}):
+    no_claims: tuple[Any, ...] = ([], "x", 1, None, {})
+    for claims in no_claims:
         yield made(HS256, claims)
 
 
@@ -141,11 +151,14 @@ def damaged() -> Iterator[str]:
     yield from ("null", "{}", "a.b.c", "..", "....", "Bearer", "undefined", encoded(SECRET.encode()))
 
 
-async def test_no_forged_token_lets_anybody_in(clone: Clone, acme: Tenant, globex: Tenant) -> None:
+async def test_no_forged_token_lets_anybody_in(
+    run_service: RunService, clone: Clone, acme: Tenant, globex: Tenant
+) -> None:
     await clone_closed(clone, "globex")
     tokens = [*forged_headers(), *forged_claims(), *damaged()]
     assert len(tokens) > 150
-    async with live_service(clone) as (service, errors), client_at(service) as client:
+    service = await run_service()
+    async with client_at(service) as client:
         for number, token in enumerate(tokens):
             if token and token.isprintable() and token.isascii():
                 answer = await client.get("/v1/whats-new/count", headers={"Authorization": f"Bearer {token}"})
@@ -158,7 +171,7 @@ async def test_no_forged_token_lets_anybody_in(clone: Clone, acme: Tenant, globe
         good = jwt.encode(claims_of(), SECRET)
         answer = await client.get("/v1/whats-new/count", headers={"Authorization": f"Bearer {good}"})
         assert answer.status_code == 200
-        assert errors == []
+        assert service.errors == []
     assert {user.id for user in await acme.list_users()} == {"ann", "bob"}
 
 
@@ -190,7 +203,7 @@ def forged_writes(token: str, other: str) -> Iterator[tuple[dict[str, str], byte
         yield {"X-CSRF-Token": token, "Origin": origin}, b""
 
 
-async def test_no_forged_write_is_done_for_whoever_is_signed_in(clone: Clone, acme: Tenant) -> None:
+async def test_no_forged_write_is_done_for_whoever_is_signed_in(run_service: RunService, acme: Tenant) -> None:
     skill = await publish(acme)
     paths = [
         f"/v1/skills/{skill.skill_id}/visit",
@@ -199,7 +212,8 @@ async def test_no_forged_write_is_done_for_whoever_is_signed_in(clone: Clone, ac
         "/whats-new/seen",
         "/sign-out",
     ]
-    async with live_service(clone) as (service, errors), client_at(service) as ann, client_at(service) as bob:
+    service = await run_service()
+    async with client_at(service) as ann, client_at(service) as bob:
         token, other = await sign_in(ann), await sign_in(bob, "bob")
         for headers, body in forged_writes(token, other):
             for path in paths:
@@ -211,5 +225,5 @@ async def test_no_forged_write_is_done_for_whoever_is_signed_in(clone: Clone, ac
         assert (await ann.get("/v1/whats-new/count")).status_code == 200, "nobody was signed out"
         assert await acme.get_user_view("ann", skill.skill_id) is None
         assert (await ann.post(paths[0], headers={"X-CSRF-Token": token})).status_code == 200
-        assert errors == []
+        assert service.errors == []
     assert (await acme.get_skill_page("ann", "pdf")).feedback == []

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from everyskill.handles import Tenant
-from tests.support.databases import Clone
-from tests.support.live_service import client_at, live_service, sign_in
+from tests.attacks.conftest import RunService
+from tests.support.live_service import client_at, sign_in
 from tests.support.skills import publish
 
 JS = "javascript:alert(1)"
@@ -132,11 +132,12 @@ def assert_harmless(harmless: str, page: str) -> None:
 
 
 @pytest.mark.usefixtures("newest_server")
-async def test_no_skill_brings_anything_that_runs_into_a_page(clone: Clone, acme: Tenant) -> None:
+async def test_no_skill_brings_anything_that_runs_into_a_page(run_service: RunService, acme: Tenant) -> None:
     for slug, contents in {"harmless": ["one", "two"], "all": ["one", "\n\n".join(PAYLOADS)]}.items():
         for content in contents:
             await publish(acme, slug, content)
-    async with live_service(clone) as (service, errors), client_at(service) as browser:
+    service = await run_service()
+    async with client_at(service) as browser:
         await sign_in(browser)
         pages = {page: (await browser.get(page.format("harmless"))).text for page in PAGES}
         for number, payload in enumerate(PAYLOADS):
@@ -150,4 +151,4 @@ async def test_no_skill_brings_anything_that_runs_into_a_page(clone: Clone, acme
             policy = answer.headers["content-security-policy"]
             assert "default-src 'none'" in policy or "script-src 'self'" in policy
             assert "unsafe" not in policy
-        assert errors == []
+        assert service.errors == []

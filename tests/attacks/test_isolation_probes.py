@@ -11,9 +11,9 @@ import pytest
 from everyskill.database.policies import TENANT_COLUMNS
 from everyskill.handles import Database, Tenant
 from everyskill.web.app import create_app
-from tests.support.databases import Clone
+from tests.attacks.conftest import RunService
 from tests.support.http_clients import SETTINGS, bearer
-from tests.support.live_service import client_at, live_service, sign_in
+from tests.support.live_service import client_at, sign_in
 from tests.support.skills import publish
 
 LATE = "2026-01-01T00:00:00Z"
@@ -87,7 +87,7 @@ async def rows_of(owner: asyncpg.Connection, tenant_id: str) -> list[str]:
 
 @pytest.mark.usefixtures("newest_server", "acme")
 async def test_s15_every_route_answers_of_what_is_anothers_as_of_what_is_nowhere(
-    clone: Clone, database: Database, globex: Tenant, owner: asyncpg.Connection
+    run_service: RunService, database: Database, globex: Tenant, owner: asyncpg.Connection
 ) -> None:
     theirs = await publish(globex, "pdf-of-theirs", category="cat-of-theirs")
     await publish(globex, "pdf-of-theirs", "two", category="cat-of-theirs")
@@ -101,20 +101,20 @@ async def test_s15_every_route_answers_of_what_is_anothers_as_of_what_is_nowhere
     ]
     before, probes = sorted(await rows_of(owner, "globex")), 0
 
-    async with live_service(clone) as (service, errors):
-        async with client_at(service, bearer(role="admin")) as program, client_at(service) as browser:
-            askers = [(program, None), (browser, await sign_in(browser, role="admin"))]
-            for (client, token), (foreign, missing) in product(askers, pairs):
-                answers = [await ask_beside_paths(client, name, token) for name in (foreign, missing)]
-                assert answers[0] == answers[1], foreign
-                probes += len(answers[0])
-            # Routes last of all by which the asker publishes a skill of that name.
-            for (method, path), (client, token), (foreign, missing) in product(routes(database), askers, pairs):
-                answers = [await probe(client, method, path, name, token) for name in (foreign, missing)]
-                assert answers[0] == answers[1], (method, path, foreign)
-                assert all(status < 500 for status, *_ in answers[0]), (method, path)
-                probes += len(answers[0])
-        assert errors == []
+    service = await run_service()
+    async with client_at(service, bearer(role="admin")) as program, client_at(service) as browser:
+        askers = [(program, None), (browser, await sign_in(browser, role="admin"))]
+        for (client, token), (foreign, missing) in product(askers, pairs):
+            answers = [await ask_beside_paths(client, name, token) for name in (foreign, missing)]
+            assert answers[0] == answers[1], foreign
+            probes += len(answers[0])
+        # Routes last of all by which the asker publishes a skill of that name.
+        for (method, path), (client, token), (foreign, missing) in product(routes(database), askers, pairs):
+            answers = [await probe(client, method, path, name, token) for name in (foreign, missing)]
+            assert answers[0] == answers[1], (method, path, foreign)
+            assert all(status < 500 for status, *_ in answers[0]), (method, path)
+            probes += len(answers[0])
+    assert service.errors == []
 
     assert probes > 200
     assert sorted(await rows_of(owner, "globex")) == before

@@ -1,44 +1,12 @@
-"""A service process on a test's own database, for tests that send it more than a few requests."""
+"""Clients of a live service."""
 
-import asyncio
-import json
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import httpx
 import jwt
 
-from tests.support.databases import Clone
-from tests.support.http_clients import AUDIENCE, ISSUER, SECRET, claims_of
-from tests.support.service_process import SECONDS, Service, start, started
-
-
-@asynccontextmanager
-async def live_service(clone: Clone) -> AsyncIterator[tuple[Service, list[str]]]:
-    """The service, and the errors that it logs. Its log is read all the time, or it would wait for that."""
-    process = await start(
-        EVERYSKILL_DATABASE_URL=clone.service_url,
-        EVERYSKILL_JWT_SECRET=SECRET,
-        EVERYSKILL_JWT_ISSUER=ISSUER,
-        EVERYSKILL_JWT_AUDIENCE=AUDIENCE,
-    )
-    service = await started(process)
-    errors: list[str] = []
-    reading = asyncio.create_task(_read_errors(process, errors))
-    try:
-        yield service, errors
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-        await reading
-
-
-async def _read_errors(process: asyncio.subprocess.Process, errors: list[str]) -> None:
-    assert process.stderr is not None
-    async for line in process.stderr:
-        errors += [line.decode()] if json.loads(line).get("level") in {"error", "critical"} else []
+from tests.support.http_clients import SECRET, claims_of
+from tests.support.service_process import SECONDS, Service
 
 
 def client_at(service: Service, headers: dict[str, str] | None = None) -> httpx.AsyncClient:

@@ -59,7 +59,7 @@ async def test_no_address_brings_a_control_character_into_the_log(
 ) -> None:
     await caller.get("/v1/a\x9b2Jb\u202ec\u00e9")
     await service.stop()
-    [line] = [line for line in service.log.result().decode().splitlines() if '"request"' in line]
+    [line] = [line for line in service.log if '"request"' in line]
     assert r'"path":"/v1/a\u009b2Jb\u202ecé"' in line
     assert json.loads(line)["path"] == "/v1/a\x9b2Jb\u202ec\u00e9"
 
