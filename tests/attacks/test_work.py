@@ -1,0 +1,132 @@
+"""Much work for a few bytes: forms, texts and diffs that once held up the service for everybody."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
+
+import httpx
+import pytest
+
+from everyskill.handles import Tenant
+from tests.support.databases import Clone
+from tests.support.http_clients import AUDIENCE, ISSUER, SECRET, bearer
+from tests.support.service_process import SECONDS, Service, start, started
+from tests.support.skills import publish
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+PAGE = {"Accept": "text/html"}
+MEBIBYTE = 1024 * 1024
+
+# What each of these attacks is sent so often that it takes seconds.
+REPEATED = 16
+
+
+@pytest.fixture
+async def service(newest_server: None, clone: Clone) -> AsyncIterator[Service]:
+    process = await start(
+        EVERYSKILL_DATABASE_URL=clone.service_url,
+        EVERYSKILL_JWT_SECRET=SECRET,
+        EVERYSKILL_JWT_ISSUER=ISSUER,
+        EVERYSKILL_JWT_AUDIENCE=AUDIENCE,
+    )
+    yield await started(process)
+    process.kill()
+    await process.wait()
+
+
+@pytest.fixture
+async def attacker(service: Service) -> AsyncIterator[httpx.AsyncClient]:
+    """Ann of acme."""
+    async with client(service, bearer()) as attacker:
+        yield attacker
+
+
+@pytest.fixture
+async def other(service: Service, globex: Tenant) -> AsyncIterator[httpx.AsyncClient]:
+    """Ann of another tenant, where there is a skill in two versions."""
+    for content in ("# one", "# two"):
+        await publish(globex, content=content)
+    async with client(service, bearer(tenant="globex")) as other:
+        # Her first request alone, so that she is known.
+        await other.get("/v1/skills")
+        yield other
+
+
+def client(service: Service, headers: dict[str, str]) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=service.url, headers=headers, timeout=3 * SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("body", "statuses"),
+    [(b"%&" * (2 * MEBIBYTE), {413}), (b"a&" * (MEBIBYTE // 2), {413}), (b"%&" * 32_000, {400})],
+    ids=["4 MiB", "1 MiB", "64 KiB"],
+)
+async def test_a_form_of_many_fields_is_refused_unread(
+    service: Service, other: httpx.AsyncClient, body: bytes, statuses: set[int]
+) -> None:
+    async with client(service, FORM) as stranger:
+        sent = asyncio.create_task(status_of(stranger.post("/sign-in", content=body)))
+        assert (await other.get("/v1/skills")).status_code == 200
+        # None: it did not wait for the rest.
+        assert await sent in {*statuses, None}
+
+
+HOSTILE_TEXTS = {
+    "link references": "[a]: " + "x" * 60_000 + "\n\n" + "[a] " * 16_000,
+    "lazy quotes": ">" * 20 + "a\n" + "b\n" * 50_000,
+    "tables": "a|b\n-|-\n" * 15_000,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_TEXTS)
+async def test_texts_that_are_endless_to_render_leave_others_served(
+    attacker: httpx.AsyncClient, other: httpx.AsyncClient, acme: Tenant, name: str
+) -> None:
+    slugs = [f"skill-{number}" for number in range(REPEATED)]
+    for number, slug in enumerate(slugs):
+        await publish(acme, slug, content=f"{number}\n\n{HOSTILE_TEXTS[name]}")
+    pages = [asyncio.create_task(attacker.get(f"/skills/{slug}", headers=PAGE)) for slug in slugs]
+    await asyncio.wait(pages, return_when=asyncio.FIRST_COMPLETED)
+    served = await other.get("/skills/pdf", headers=PAGE)
+    assert "<h2>two</h2>" in served.text
+    assert not all(page.done() for page in pages)
+    for page in await asyncio.gather(*pages):
+        assert page.status_code == 200
+        assert len(page.content) < MEBIBYTE
+
+
+async def test_diffs_that_take_long_to_search_leave_others_served(
+    attacker: httpx.AsyncClient, other: httpx.AsyncClient, acme: Tenant
+) -> None:
+    # The worst for the search: lines that come again and again, each second one new.
+    old = [f"line {number % 100}" for number in range(1_000)]
+    new = [line for number in range(500) for line in (f"line {number % 100}", f"new {number}")]
+    for content in (old, new):
+        await publish(acme, content="\n".join(content))
+    asked = [asyncio.create_task(attacker.get("/v1/skills/pdf/diff?from=1&to=2")) for _ in range(REPEATED)]
+    await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+    [diff] = (await other.get("/v1/skills/pdf/diff?from=1&to=2")).json()
+    assert diff["lines"][1:] == [["removed", "# one"], ["added", "# two"]]
+    assert not all(each.done() for each in asked)
+    assert {each.status_code for each in await asyncio.gather(*asked)} == {200}
+
+
+@pytest.mark.parametrize("path", ["/skills/pdf/diff?from=1&to=2", "/v1/skills/pdf/diff?from=1&to=2", "/skills/pdf"])
+async def test_a_diff_of_megabytes_is_not_shown(
+    attacker: httpx.AsyncClient, other: httpx.AsyncClient, acme: Tenant, path: str
+) -> None:
+    for version in "ab":
+        skill = await publish(acme, content=f'<"{version}"> &\n' * 90_000)
+        await acme.record_skill_view("ann", skill.skill_id, 1)
+    shown = await attacker.get(path, headers=PAGE)
+    assert "180,000 lines" in shown.text or '"too_large":180000' in shown.text
+    # The page of the skill holds its text, and nothing of the other version.
+    assert len(shown.content) < (5 * MEBIBYTE if path == "/skills/pdf" else MEBIBYTE // 16)
+    assert (await other.get("/skills/pdf/diff?from=1&to=2", headers=PAGE)).status_code == 200
+
+
+async def status_of(answer: Coroutine[Any, Any, httpx.Response]) -> int | None:
+    try:
+        return (await answer).status_code
+    except httpx.WriteError:
+        return None
