@@ -5,12 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 from everyskill.database.feed.walk import FIND_ITEMS_AFTER
 from everyskill.errors import DatabaseReadOnly, SkillNotFound, UserNotFound
 from everyskill.handles import Tenant
-from everyskill.model import Outcome, SkillStatus
-from tests.support.skills import is_badged, publish
+from everyskill.model import Outcome, SkillFile, SkillStatus
+from tests.support.skills import folder, is_badged, publish
 
 DAY = timedelta(days=1)
 MILLISECOND = timedelta(milliseconds=1)
@@ -644,3 +645,16 @@ async def test_s16_feedback_is_counted_strictly_after_the_moment(acme: Tenant, o
     written: datetime = await owner.fetchval("SELECT created_at FROM skill_feedback")
     assert await acme.count_feedback_since(skill.skill_id, written) == 0
     assert await acme.count_feedback_since(skill.skill_id, written - MILLISECOND) == 1
+
+
+async def test_versions_of_thousands_of_files_are_compared(acme: Tenant) -> None:
+    skill = await publish(acme)
+    await acme.record_skill_view("ann", skill.skill_id, 1)
+    two = folder(content="two")
+    added = tuple(SkillFile(f"files/{number}.md", 1, "0" * 64) for number in range(4_000))
+    await acme.publish_skill(replace(two, files=two.files + added))
+    wanted = "files/0.md added, files/1.md added, files/10.md added and 3997 more"
+    of_many = await acme.get_changes_for_skills("ann", [skill.skill_id])
+    for changes in (of_many[skill.skill_id], await acme.get_changes("ann", skill.skill_id)):
+        assert [change.detail for change in changes] == ["v1 → v2", wanted]
+    assert (await acme.visit_skill("ann", skill.skill_id)).changes == changes

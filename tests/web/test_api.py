@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import httpx
@@ -207,6 +208,27 @@ async def test_an_admin_publishes_and_is_not_badged(admin: httpx.AsyncClient, ac
     outcomes = [(answer["outcome"], answer["version"]) for answer in (first, second, again)]
     assert outcomes == [("added", 1), ("updated", 2), ("unchanged", 2)]
     assert not await is_badged(acme, "bob", first["skill_id"])
+
+
+async def test_the_body_of_a_member_who_publishes_is_not_read(ann: httpx.AsyncClient) -> None:
+    response = await ann.put("/v1/skills/pdf", content=b"{", headers={"Content-Type": "application/json"})
+    assert code_of(response) == "not_allowed"
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/views/lookup", "/v1/whats-new/seen", "/v1/skills/x/feedback", "/v1/skills/x/views"]
+)
+async def test_what_is_no_skill_has_a_mebibyte_at_most(ann: httpx.AsyncClient, path: str) -> None:
+    body = b"[" + b"0," * (512 * 1024) + b"0]"
+    response = await ann.post(path, content=body, headers={"Content-Type": "application/json"})
+    assert (response.status_code, code_of(response)) == (413, "request_entity_too_large")
+
+
+async def test_ten_thousand_ids_are_looked_up_at_once(ann: httpx.AsyncClient, acme: Tenant) -> None:
+    skill = await publish(acme)
+    await acme.record_skill_view("ann", skill.skill_id, 1)
+    ids = [skill.skill_id, *(str(uuid4()) for _ in range(9_999))]
+    assert list((await ann.post("/v1/views/lookup", json={"skill_ids": ids})).json()) == [skill.skill_id]
 
 
 async def test_a_member_does_not_publish(ann: httpx.AsyncClient, acme: Tenant) -> None:

@@ -27,9 +27,10 @@ async def publish_skill(tenant: TenantScope, folder: SkillFolder, *, author_id: 
 
     Any difference in content, name, description or category makes a version (S3), which badges everybody who viewed the
     skill but its author (S9). An archived skill takes the version and stays hidden; restore_skill shows it (S11).
-    Raises InvalidArgument, InvalidIdentifier, InvalidText, UserNotFound for an unknown author, TenantNotFound.
+    Raises InvalidArgument, InvalidIdentifier, InvalidText, UserNotFound for an unknown author, TenantNotFound, and
+    Overloaded.
     """
-    check_type("folder", folder, SkillFolder).checked()
+    await tenant.run_in_worker(check_type("folder", folder, SkillFolder).checked)
     if author_id is not None:
         check_id("author_id", author_id)
     async with tenant._transactions.write() as connection:

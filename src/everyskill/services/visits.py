@@ -11,6 +11,9 @@ from everyskill.model.inputs import check_id, check_ids
 from everyskill.services.tenant_scope import TenantScope
 from everyskill.services.views import missing_error
 
+# Of the files of versions, as JSON: some milliseconds of work.
+_MAX_READ_HERE = 256 * 1024
+
 
 async def get_changes(tenant: TenantScope, user_id: str, skill_id: str) -> list[ChangeItem]:
     """What changed about the skill since the user last saw it; nothing on a first visit. Records nothing.
@@ -20,7 +23,9 @@ async def get_changes(tenant: TenantScope, user_id: str, skill_id: str) -> list[
     check_id("user_id", user_id)
     check_id("skill_id", skill_id)
     async with tenant._transactions.read() as connection:
-        return _summary(await _find(connection, user_id, skill_id))
+        found = await _find(connection, user_id, skill_id)
+    [summary] = await _summarize(tenant, [found])
+    return summary
 
 
 async def get_changes_for_skills(
@@ -36,7 +41,7 @@ async def get_changes_for_skills(
         return {}
     async with tenant._transactions.read() as connection:
         [found] = await find_changes(connection, [Lookup(user_id, unique)])
-    return {skill_id: _summary(changes) for skill_id, changes in found.items()}
+    return dict(zip(found, await _summarize(tenant, list(found.values())), strict=True))
 
 
 async def visit_skill(tenant: TenantScope, user_id: str, skill_id: str) -> Visit:
@@ -51,7 +56,8 @@ async def visit_skill(tenant: TenantScope, user_id: str, skill_id: str) -> Visit
     found = await tenant._batched.visit(tenant.tenant_id, user_id, check_id("skill_id", skill_id))
     if isinstance(found, str):
         raise missing_error(found, tenant.tenant_id, user_id, skill_id)
-    return Visit(found.previous, _summary(found), found.published_version, found.as_of)
+    [summary] = await _summarize(tenant, [found])
+    return Visit(found.previous, summary, found.published_version, found.as_of)
 
 
 async def _find(connection: TenantConnection, user_id: str, skill_id: str) -> SkillChanges:
@@ -61,5 +67,12 @@ async def _find(connection: TenantConnection, user_id: str, skill_id: str) -> Sk
     return found[skill_id]
 
 
+async def _summarize(tenant: TenantScope, found: list[SkillChanges]) -> list[list[ChangeItem]]:
+    if sum(changes.size for changes in found) <= _MAX_READ_HERE:
+        return [_summary(changes) for changes in found]
+    return await tenant.run_in_worker(lambda: [_summary(changes) for changes in found])
+
+
 def _summary(found: SkillChanges) -> list[ChangeItem]:
-    return detect_changes(found.previous, found, found.feedback_count, seen=found.seen, published=found.published)
+    seen, published = (None if version is None else version.read() for version in (found.seen, found.published))
+    return detect_changes(found.previous, found, found.feedback_count, seen=seen, published=published)

@@ -63,6 +63,17 @@ FIND_CHANGES = Statement(f"""
 _read_view = row_reader(UserSkillView)
 
 
+class StoredFacts(Struct, frozen=True):
+    """The facts of a version, with its files as JSON: 10,000 of them take long to read, and a batch has many."""
+
+    description: str
+    files_json: str
+
+    def read(self) -> VersionFacts:
+        """The facts themselves."""
+        return VersionFacts(self.description, msgspec.json.decode(self.files_json, type=tuple[SkillFile, ...]))
+
+
 class SkillChanges(Struct, frozen=True):
     """What a change summary is made of: a user's last view, the skill now, and the moment at which both were so."""
 
@@ -70,10 +81,15 @@ class SkillChanges(Struct, frozen=True):
     status: SkillStatus
     updated_at: datetime
     published_version: int | None
-    published: VersionFacts | None
-    seen: VersionFacts | None
+    published: StoredFacts | None
+    seen: StoredFacts | None
     feedback_count: int
     as_of: datetime
+
+    @property
+    def size(self) -> int:
+        """How much there is to read in both versions."""
+        return sum(len(version.files_json) for version in (self.published, self.seen) if version is not None)
 
 
 async def find_changes(connection: TenantConnection, lookups: Sequence[Lookup]) -> list[dict[str, SkillChanges]]:
@@ -113,14 +129,12 @@ def _skill_changes(row: Record) -> SkillChanges:
         status=SkillStatus(row["status"]),
         updated_at=row["updated_at"],
         published_version=row["published_version"],
-        published=_version_facts(row["published_description"], row["published_files"]),
-        seen=_version_facts(row["seen_description"], row["seen_files"]),
+        published=_stored_facts(row["published_description"], row["published_files"]),
+        seen=_stored_facts(row["seen_description"], row["seen_files"]),
         feedback_count=row["feedback_count"],
         as_of=row["as_of"],
     )
 
 
-def _version_facts(description: str | None, files: str | None) -> VersionFacts | None:
-    if description is None or files is None:
-        return None
-    return VersionFacts(description, msgspec.json.decode(files, type=tuple[SkillFile, ...]))
+def _stored_facts(description: str | None, files_json: str | None) -> StoredFacts | None:
+    return None if description is None or files_json is None else StoredFacts(description, files_json)
