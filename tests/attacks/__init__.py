@@ -1,2 +1,1 @@
 """What stopped the service once, again, and what held: bounded in time and number, on loopback alone."""
-"""What stopped the service once, again: attacks that are bounded in time and number, on loopback alone."""

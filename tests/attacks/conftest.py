@@ -18,11 +18,12 @@ async def run_service(newest_server: None, clone: Clone) -> AsyncIterator[RunSer
     running: list[Service] = []
 
     async def run(*, max_files: int | None = None, **settings: object) -> Service:
+        if "jwks_url" not in settings:
+            settings["jwt_secret"] = SECRET
         named = {f"EVERYSKILL_{name.upper()}": str(value) for name, value in settings.items()}
         process = await start(
             max_files=max_files,
             EVERYSKILL_DATABASE_URL=clone.service_url,
-            EVERYSKILL_JWT_SECRET=SECRET,
             EVERYSKILL_JWT_ISSUER=ISSUER,
             EVERYSKILL_JWT_AUDIENCE=AUDIENCE,
             **named,

@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from everyskill.handles import Tenant
 from everyskill.web.auth.keys import FRESH_SECONDS, MAX_KEY_SET_BYTES, PublishedKeys
 from everyskill.web.refusals import KeysUnavailable
-from tests.support.databases import Clone
-from tests.support.http_clients import AUDIENCE, ISSUER, authorization, claims_of, code_of
-from tests.support.service_process import SECONDS, start, started
+from tests.attacks.conftest import RunService
+from tests.support.http_clients import authorization, claims_of, code_of
+from tests.support.service_process import SECONDS
 
 # A test that hangs fails after these.
 GUARD_SECONDS = 30
@@ -260,27 +260,16 @@ async def send_a_huge_body(writer: asyncio.StreamWriter) -> None:
 
 @pytest.mark.parametrize("answer", [send_a_slow_body, send_a_huge_body])
 async def test_a_live_service_answers_whatever_its_endpoint_does(
-    newest_server: None, clone: Clone, acme: Tenant, private_key: rsa.RSAPrivateKey, answer: Answer
+    run_service: RunService, acme: Tenant, private_key: rsa.RSAPrivateKey, answer: Answer
 ) -> None:
     token = jwt.encode(claims_of(), private_key, algorithm="RS256", headers={"kid": "one"})
     async with listening(answer) as endpoint:
-        process = await start(
-            EVERYSKILL_DATABASE_URL=clone.service_url,
-            EVERYSKILL_JWKS_URL=endpoint.url,
-            EVERYSKILL_JWT_ISSUER=ISSUER,
-            EVERYSKILL_JWT_AUDIENCE=AUDIENCE,
-        )
-        try:
-            service = await started(process)
-            async with httpx.AsyncClient(base_url=service.url, headers=authorization(token), timeout=SECONDS) as client:
-                asking = [asyncio.ensure_future(client.get("/v1/skills")) for _ in range(100)]
-                assert (await client.get("/health/live")).status_code == 200
-                answers = await asyncio.gather(*asking)
-            _, log = await service.stop()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+        service = await run_service(jwks_url=endpoint.url)
+        async with httpx.AsyncClient(base_url=service.url, headers=authorization(token), timeout=SECONDS) as client:
+            asking = [asyncio.ensure_future(client.get("/v1/skills")) for _ in range(100)]
+            assert (await client.get("/health/live")).status_code == 200
+            answers = await asyncio.gather(*asking)
+        _, log = await service.stop()
     assert {code_of(response) for response in answers} == {"keys_unavailable"}
     assert endpoint.asked == 1
     assert len([line for line in log if line["event"] == "keys not fetched"]) == 1

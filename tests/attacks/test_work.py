@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from everyskill.handles import Tenant
-from tests.support.databases import Clone
-from tests.support.http_clients import AUDIENCE, ISSUER, SECRET, bearer
-from tests.support.service_process import SECONDS, Service, start, started
+from tests.attacks.conftest import RunService
+from tests.support.http_clients import bearer
+from tests.support.service_process import SECONDS, Service
 from tests.support.skills import publish
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -22,16 +22,8 @@ REPEATED = 16
 
 
 @pytest.fixture
-async def service(newest_server: None, clone: Clone) -> AsyncIterator[Service]:
-    process = await start(
-        EVERYSKILL_DATABASE_URL=clone.service_url,
-        EVERYSKILL_JWT_SECRET=SECRET,
-        EVERYSKILL_JWT_ISSUER=ISSUER,
-        EVERYSKILL_JWT_AUDIENCE=AUDIENCE,
-    )
-    yield await started(process)
-    process.kill()
-    await process.wait()
+async def service(run_service: RunService) -> Service:
+    return await run_service()
 
 
 @pytest.fixture

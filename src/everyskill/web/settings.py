@@ -32,13 +32,13 @@ class WebSettings(Struct, frozen=True, kw_only=True):
     `session_secret` signs the session cookies of the pages; unset, sessions end with the process.
     `demo_sign_in` lets anybody sign in as any user, on loopback only; the sign-in page offers the users of
     `demo_tenant`.
+    `body_limit` is the size in bytes of a body that publishes a skill, `body_timeout` the seconds in which any must
+    arrive.
+    `form_limit` is the size in bytes of the body that a page's form may send.
     `head_timeout` is the seconds in which the head of a request must arrive, `send_timeout` those in which a client
     must read a response, `connection_limit` how many connections may be open.
     `busy_limit` is how many requests may be in progress before more are refused: half of them of one tenant, and
     `unauthenticated_limit` of those that wait for a body and are not known to be of any.
-    `body_limit` is the size in bytes of a body that publishes a skill, `body_timeout` the seconds in which any must
-    arrive.
-    `form_limit` is the size in bytes of the body that a page's form may send.
     """
 
     host: str = DEFAULT_HOST
@@ -57,10 +57,10 @@ class WebSettings(Struct, frozen=True, kw_only=True):
     demo_tenant: str = "demo"
     body_limit: Count = 4 * 1024 * 1024
     body_timeout: Seconds = 20.0
+    form_limit: Count = 64 * 1024
     head_timeout: Seconds = 10.0
     send_timeout: Seconds = 30.0
     connection_limit: Count = 1_000
-    form_limit: Count = 64 * 1024
     busy_limit: Count = 500
     unauthenticated_limit: Count = 50
 
