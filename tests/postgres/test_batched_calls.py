@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import everyskill
-from everyskill.database.views.record import RECORD_VIEWS
+from everyskill.database.views.record import RECORD_VIEWS, record_views
 from everyskill.errors import DatabaseUnreachable, Overloaded, SkillNotFound, UserNotFound
 from everyskill.handles import Database, Tenant
 from everyskill.model import NewUserSkillView, Visit
@@ -86,6 +86,21 @@ async def test_views_at_once_share_a_statement_and_a_commit(acme: Tenant, globex
     )
     assert upserts(queries) <= 3
     assert sum(query.startswith("BEGIN") for query in queries) <= 2
+
+
+async def test_a_batch_locks_its_rows_in_one_order_whatever_the_order_of_its_calls(
+    acme: Tenant, owner: asyncpg.Connection
+) -> None:
+    skills = [(await publish(acme, slug)).skill_id for slug in ("a", "b", "c", "d")]
+    pairs = [(user, skill) for user in ("ann", "bob") for skill in skills]
+    random.Random(1).shuffle(pairs)
+    async with acme._transactions.write() as connection:
+        views = [NewUserSkillView(tenant_id="acme", user_id=user, skill_id=skill) for user, skill in pairs]
+        await record_views(connection, views)
+    # In an empty table rows lie in the order in which they were written.
+    question = "SELECT user_id, skill_id FROM user_skill_views ORDER BY {}"
+    written, wanted = [await owner.fetch(question.format(order)) for order in ("ctid", "user_id, skill_id")]
+    assert written == wanted
 
 
 async def test_s12_questions_at_once_share_a_query_and_keep_their_answers_apart(

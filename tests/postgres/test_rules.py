@@ -405,6 +405,9 @@ async def test_s8_a_moment_after_now_is_clamped(acme: Tenant) -> None:
     await publish(acme, content="two")
     await acme.mark_all_seen("ann", datetime.now(UTC) + 365 * DAY)
     await publish(acme, content="three")
+    view = await acme.get_user_view("ann", skill.skill_id)
+    assert view is not None
+    assert view.last_viewed_at < datetime.now(UTC)
     assert await is_badged(acme, "ann", skill.skill_id)
 
 
