@@ -8,10 +8,12 @@ import pytest
 from msgspec.structs import replace
 
 from everyskill.database.feed.walk import FIND_ITEMS_AFTER
+from everyskill.database.people.users import insert_user
 from everyskill.errors import DatabaseReadOnly, SkillNotFound, UserNotFound
 from everyskill.handles import Tenant
 from everyskill.model import Outcome, SkillFile, SkillStatus
 from tests.support.skills import folder, is_badged, publish
+from everyskill.model import Outcome, Role, SkillStatus
 
 DAY = timedelta(days=1)
 MILLISECOND = timedelta(milliseconds=1)
@@ -637,6 +639,17 @@ async def test_s14_a_record_call_that_raised_has_changed_nothing(acme: Tenant, o
         with pytest.raises(error):
             await acme.record_skill_view(user_id, skill_id, 1)
     assert await owner.fetchval("SELECT count(*) FROM user_skill_views") == 0
+
+
+async def test_s14_what_was_written_before_an_error_of_our_own_is_undone(acme: Tenant) -> None:
+    async def add_and_raise() -> None:
+        async with acme._transactions.write() as connection:
+            await insert_user(connection, "carol", email=None, name=None, role=Role.MEMBER)
+            raise SkillNotFound("pdf")
+
+    with pytest.raises(SkillNotFound):
+        await add_and_raise()
+    assert {user.id for user in await acme.list_users()} == {"ann", "bob"}
 
 
 # -- S16 ----------------------------------------------------------------------------------------------------------
