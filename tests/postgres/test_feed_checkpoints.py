@@ -216,7 +216,7 @@ async def test_a_feed_that_was_being_read_when_its_checkpoint_was_invalidated_le
         _, found = await walk_feed(connection, "ann", limit=10, max_pending=32)
     assert found is not None
     await acme.record_skill_view("ann", late.skill_id, 1)
-    async with acme._transactions.write() as connection:
+    async with acme._transactions.write_at_once() as connection:
         await checkpoint.save(connection, "ann", found)
     assert await kept(owner) is None
     assert await feed(acme) == ["late"]
@@ -231,7 +231,7 @@ async def test_a_checkpoint_is_invalidated_as_often_as_needed(acme: Tenant, ids:
         _, found = await walk_feed(connection, "ann", limit=10, max_pending=32)
     assert found is not None
     await acme.record_skill_view("ann", late[1].skill_id, 1)
-    async with acme._transactions.write() as connection:
+    async with acme._transactions.write_at_once() as connection:
         await checkpoint.save(connection, "ann", found)
     assert await feed(acme) == ["later", "late"]
 
@@ -247,7 +247,7 @@ async def test_a_feed_that_was_being_read_when_its_row_was_thrown_away_leaves_no
     assert found is not None
     await acme.record_skill_view("ann", late.skill_id, 1)
     await owner.execute(act)
-    async with acme._transactions.write() as connection:
+    async with acme._transactions.write_at_once() as connection:
         await checkpoint.save(connection, "ann", found)
     assert await kept(owner) is None
     assert await feed(acme) == ["late"]

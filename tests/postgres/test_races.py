@@ -149,7 +149,7 @@ async def test_marking_all_and_recording_at_once_never_deadlock(acme: Tenant) ->
 async def test_a_view_whose_transaction_began_before_the_publication_it_saw_has_no_badge(acme: Tenant) -> None:
     skill = await publish(acme)
     view = NewUserSkillView(tenant_id="acme", user_id="ann", skill_id=skill.skill_id)
-    async with acme._transactions.write() as connection:
+    async with acme._transactions.write_at_once() as connection:
         await publish(acme, content="two")
         await record_views(connection, [view])
     assert not await is_badged(acme, "ann", skill.skill_id)
@@ -157,7 +157,7 @@ async def test_a_view_whose_transaction_began_before_the_publication_it_saw_has_
 
 async def test_a_publishers_moment_has_passed_when_it_goes_on(acme: Tenant) -> None:
     for _ in range(20):
-        async with acme._transactions.write() as connection:
+        async with acme._transactions.write_at_once() as connection:
             moment = await allocate_visible_at(connection)
             assert moment <= await read_list_moment(connection)
 

@@ -65,14 +65,14 @@ async def test_a_statement_that_is_planned_otherwise_than_its_transaction_is_ref
 async def test_a_transaction_has_the_settings_of_its_statement(acme: Tenant) -> None:
     names = ("plan_cache_mode", "enable_seqscan", "lock_timeout", "app.current_tenant_id")
     asked = ", ".join(f"current_setting('{name}')" for name in names)
-    statement = Statement(f"SELECT {asked} WHERE :tenant_id <> ''", lock_timeout="50ms")
-    async with acme._transactions.read() as connection:
+    statement = Statement(f"SELECT {asked} WHERE :tenant_id <> ''")
+    async with acme._transactions.write_at_once() as connection:
         [row] = await connection.fetch(statement)
-    assert tuple(row) == ("force_generic_plan", "off", "50ms", "acme")
+    assert tuple(row) == ("force_generic_plan", "off", "1ms", "acme")
 
 
 async def test_a_transaction_without_a_statement_asks_the_database_nothing(acme: Tenant, queries: list[str]) -> None:
-    async with acme._transactions.write():
+    async with acme._transactions.write_at_once():
         pass
     assert queries == []
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from everyskill.database.batcher import MAX_KEYS, MAX_WORKERS, Batcher
 from everyskill.database.calls import Blocked
-from everyskill.database.isolated_keys import CALL_LOCK_TIMEOUT, MAX_BLOCKED
+from everyskill.database.places import Patience
 from everyskill.errors import DatabaseUnreachable, LockTimeout, Overloaded
 
 Batch: TypeAlias = dict[str, list[int]]
@@ -37,14 +37,12 @@ class Desk:
         self.breaks: Exception | None = None
         self.locked: set[int] = set()
         self.unlocked = asyncio.Event()
-        self.blocked = 0
-        self.max_blocked = 0
 
-    async def run(self, items: Mapping[str, Sequence[int]], lock_timeout: str) -> Mapping[str, Sequence[int]]:
+    async def run(self, items: Mapping[str, Sequence[int]], patience: Patience) -> Mapping[str, Sequence[int]]:
         self.batches.append({key: list(numbers) for key, numbers in items.items()})
         for key, numbers in items.items():
             if self.locked.intersection(numbers):
-                await self.wait_for_lock(key, lock_timeout)
+                await self.wait_for_lock(key, patience)
         self.under_way += 1
         self.max_under_way = max(self.max_under_way, self.under_way)
         try:
@@ -57,16 +55,15 @@ class Desk:
             raise Refused(refused)
         return {key: [number * 10 for number in numbers] for key, numbers in items.items()}
 
-    async def wait_for_lock(self, key: str, lock_timeout: str) -> None:
+    async def wait_for_lock(self, key: str, patience: Patience) -> None:
         """Somebody holds what the items of a key need: who may wait does so, who may not is told."""
-        if lock_timeout != CALL_LOCK_TIMEOUT:
+        if patience.on != "wait":
             raise Blocked(key)
-        self.blocked += 1
-        self.max_blocked = max(self.max_blocked, self.blocked)
         try:
-            await self.unlocked.wait()
-        finally:
-            self.blocked -= 1
+            async with asyncio.timeout_at(patience.deadline):
+                await self.unlocked.wait()
+        except TimeoutError:
+            raise Blocked(key) from LockTimeout()
 
     def unlock(self) -> None:
         self.locked.clear()
@@ -269,7 +266,6 @@ async def test_s18_a_locked_row_that_is_asked_for_again_and_again_holds_up_nobod
             assert await batcher.ask("b", 200 + number) == (200 + number) * 10
             assert await batcher.ask("a", 100 + number) == (100 + number) * 10
     assert not any(task.done() for task in stuck)
-    assert desk.max_blocked == MAX_BLOCKED
     desk.unlock()
     assert await asyncio.gather(*stuck) == [70] * 20
 
@@ -289,25 +285,23 @@ async def test_s18_a_key_goes_with_the_others_again_once_none_of_its_calls_waits
 
 
 async def test_a_call_that_waited_too_long_for_a_lock_is_told_so(desk: Desk) -> None:
-    async def run(items: Mapping[str, Sequence[int]], lock_timeout: str) -> Mapping[str, Sequence[int]]:
+    async def run(items: Mapping[str, Sequence[int]], patience: Patience) -> Mapping[str, Sequence[int]]:
         [key] = items
         raise Blocked(key) from LockTimeout()
 
-    batcher: Batcher[int, int] = Batcher(run, max_waiting=10, max_weight=10)
+    batcher: Batcher[int, int] = Batcher(run, max_waiting=10, max_weight=10, call_seconds=0.1)
     with pytest.raises(LockTimeout):
         await batcher.ask("a", 1)
 
 
-async def test_calls_that_find_no_place_to_wait_for_a_lock_are_told_so_in_time(desk: Desk) -> None:
-    batcher: Batcher[int, int] = Batcher(desk.run, max_waiting=100, max_weight=100, place_seconds=0.1)
+async def test_blocked_calls_are_tried_until_their_deadline_and_then_told_so(desk: Desk) -> None:
+    batcher: Batcher[int, int] = Batcher(desk.run, max_waiting=100, max_weight=100, call_seconds=0.1)
     desk.locked = {7}
-    stuck = await asking([batcher.ask("a", 7) for _ in range(MAX_BLOCKED + 5)])
     async with asyncio.timeout(10):
-        while sum(task.done() for task in stuck) < 5:  # noqa: ASYNC110 - it is the batcher's own time
-            await asyncio.sleep(0.01)
-    assert [type(task.exception()) for task in stuck if task.done()] == [LockTimeout] * 5
+        outcomes = await asyncio.gather(*(batcher.ask("a", 7) for _ in range(5)), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [LockTimeout] * 5
     desk.unlock()
-    assert await asyncio.gather(*(task for task in stuck if not task.done())) == [70] * MAX_BLOCKED
+    assert await batcher.ask("a", 7) == 70
 
 
 async def test_calls_that_wait_for_locks_count_as_waiting(desk: Desk) -> None:
@@ -323,10 +317,23 @@ async def test_calls_that_wait_for_locks_count_as_waiting(desk: Desk) -> None:
     assert await batcher.ask("a", 7) == 70
 
 
+async def test_isolated_calls_that_were_not_tried_in_time_are_told_so(desk: Desk) -> None:
+    batcher: Batcher[int, int] = Batcher(desk.run, max_waiting=100, max_weight=100, call_seconds=0.05)
+    desk.locked = {7}
+    [stuck] = await asking([batcher.ask("a", 7)])
+    under_way = await held(desk, batcher, "a")
+    queued = await asking([batcher.ask("a", number) for number in range(3)])
+    await asyncio.sleep(0.1)
+    desk.open.set()
+    outcomes = await asyncio.gather(stuck, *queued, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [LockTimeout] * 4
+    assert await under_way == 0
+
+
 async def test_a_blocked_call_that_is_cancelled_gives_its_place_to_the_next(desk: Desk) -> None:
     batcher = batcher_at(desk)
     desk.locked = {7}
-    stuck = await asking([batcher.ask("a", 7) for _ in range(MAX_BLOCKED + 1)])
+    stuck = await asking([batcher.ask("a", 7) for _ in range(3)])
     for task in stuck:
         task.cancel()
     desk.unlock()

@@ -8,6 +8,7 @@ import pytest
 
 from everyskill.database.batcher import MAX_KEYS, Batcher
 from everyskill.database.calls import Blocked
+from everyskill.database.places import Patience
 
 KEYS = [f"key {number}" for number in range(MAX_KEYS + 10)]
 
@@ -21,7 +22,7 @@ class Desk:
         self.batches: list[list[str]] = []
         self.is_locked = False
 
-    async def run(self, items: Mapping[str, Sequence[int]], _: str) -> Mapping[str, Sequence[int]]:
+    async def run(self, items: Mapping[str, Sequence[int]], _: Patience) -> Mapping[str, Sequence[int]]:
         if self.is_locked and len(items) > 1:
             raise Blocked(min(items))
         self.batches.append(list(items))

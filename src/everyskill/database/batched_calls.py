@@ -11,7 +11,7 @@ from everyskill.database.calls import Blocked
 from everyskill.database.connection_shares import ConnectionShares
 from everyskill.database.feed.first_page import FeedLookup, find_first_pages
 from everyskill.database.feed.limits import FeedLimits
-from everyskill.database.isolated_keys import CALL_LOCK_TIMEOUT
+from everyskill.database.places import Patience
 from everyskill.database.transactions import TenantConnection, begin
 from everyskill.database.views.lookups import Lookup, find_updated, find_view_states, find_views
 from everyskill.database.views.record import Missing, missing_reference, record_views
@@ -111,7 +111,7 @@ class BatchedCalls:
         ask_all: AskAll[Question, Answer],
         user_of: Callable[[Question], str] | None,
         questions: Mapping[str, Sequence[Question]],
-        lock_timeout: str,
+        patience: Patience,
     ) -> dict[str, Sequence[Answer]]:
         """The answers to the questions of each tenant. `user_of` says whose view a question records, if it does.
 
@@ -119,11 +119,9 @@ class BatchedCalls:
         """
         answers: dict[str, Sequence[Answer]] = {}
         tenant_id = min(questions)
-        # What may wait takes a connection of its tenant's share; what may not leaves its connection at once.
-        waits = lock_timeout == CALL_LOCK_TIMEOUT
-        acquired = self._shares.connection(tenant_id) if waits else self._shares.any_connection()
+        acquired = self._shares.connection(tenant_id, patience)
         try:
-            async with begin(acquired, readonly=user_of is None, lock_timeout=lock_timeout) as transaction:
+            async with begin(acquired, readonly=user_of is None, patience=patience) as transaction:
                 # One order for all writers, here as within a tenant, so that no two batches deadlock.
                 for tenant_id in sorted(questions):
                     asked = questions[tenant_id]

@@ -20,7 +20,8 @@ from everyskill.database.calls import (
     take_calls,
     unanswered,
 )
-from everyskill.database.isolated_keys import KEY_LOCK_TIMEOUT, IsolatedKeys
+from everyskill.database.isolated_keys import IsolatedKeys
+from everyskill.database.places import CALL_SECONDS, HASTY, TRY
 from everyskill.errors import DatabaseUnreachable, Overloaded
 
 MAX_KEYS = 50
@@ -30,9 +31,6 @@ MAX_WORKERS = 3
 
 # While a batch takes longer than this, the next batches do not wait for it.
 STUCK_SECONDS = 0.1
-
-# A batch that several keys share does not wait for locks.
-SHARED_LOCK_TIMEOUT = "1ms"
 
 
 class Batcher(Generic[Item, Answer]):
@@ -45,8 +43,8 @@ class Batcher(Generic[Item, Answer]):
     halves, down to the calls that fail alone; any other error goes to all of its calls.
 
     A key that meets somebody else's lock is isolated: the batch goes on without it, its own calls go in batches of
-    their own until none of them waits, and the call that has to wait does so alone, where others of the key do not wait
-    already: for such a place it waits `place_seconds`, and then raises LockTimeout.
+    their own until none of them waits, and the call that has to wait does so alone. `call_seconds` after it was asked
+    it raises LockTimeout.
     """
 
     def __init__(
@@ -57,7 +55,7 @@ class Batcher(Generic[Item, Answer]):
         max_weight: int,
         weigh: Callable[[Item], int] = lambda _: 1,
         split_on: tuple[type[Exception], ...] = (),
-        place_seconds: float = 30.0,
+        call_seconds: float = CALL_SECONDS,
     ) -> None:
         self._run = run
         self._weigh = weigh
@@ -66,8 +64,9 @@ class Batcher(Generic[Item, Answer]):
         self._split_on = split_on
         self._queues: dict[str, deque[Call[Item, Answer]]] = {}
         self._isolated: IsolatedKeys[Item, Answer] = IsolatedKeys(
-            run, max_weight=max_weight, split_on=split_on, start=self._start, place_seconds=place_seconds
+            run, max_weight=max_weight, split_on=split_on, start=self._start
         )
+        self._call_seconds = call_seconds
         self._waiting = 0
         self._weight = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -85,8 +84,9 @@ class Batcher(Generic[Item, Answer]):
             raise DatabaseUnreachable("it was closed")
         if self._waiting + self._isolated.waiting >= self._max_waiting:
             raise Overloaded(self._max_waiting)
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        call = Call(key, item, self._weigh(item), answer)
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Answer] = loop.create_future()
+        call = Call(key, item, self._weigh(item), answer, loop.time() + self._call_seconds)
         if key in self._isolated:
             self._isolated.add(key, [call])
         else:
@@ -164,7 +164,7 @@ class Batcher(Generic[Item, Answer]):
             return
         is_shared = any(call.key != wanted[0].key for call in wanted)
         try:
-            await run_calls(self._run, wanted, SHARED_LOCK_TIMEOUT if is_shared else KEY_LOCK_TIMEOUT)
+            await run_calls(self._run, wanted, HASTY if is_shared else TRY)
         except Blocked as blocked:
             self._isolate(blocked.key, [call for call in wanted if call.key == blocked.key])
             await self._answer([call for call in wanted if call.key != blocked.key])

@@ -5,14 +5,15 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Generic, TypeAlias, TypeVar
 
+from everyskill.database.places import Patience
 from everyskill.errors import DatabaseUnreachable
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
-# Takes items by key, and how long they may wait for a lock; gives an answer for each item, in the same order.
+# Takes items by key, and how long they may wait for locks; gives an answer for each item, in the same order.
 # Raises Blocked where the items of one key would have to wait longer.
-Run: TypeAlias = Callable[[Mapping[str, Sequence[Item]], str], Awaitable[Mapping[str, Sequence[Answer]]]]
+Run: TypeAlias = Callable[[Mapping[str, Sequence[Item]], Patience], Awaitable[Mapping[str, Sequence[Answer]]]]
 
 
 class Blocked(Exception):
@@ -24,15 +25,19 @@ class Blocked(Exception):
 
 
 class Call(Generic[Item, Answer]):
-    """One item, the key that it belongs to, its part of a batch, and the answer that somebody waits for."""
+    """One item, the key that it belongs to, its part of a batch, and the answer that somebody waits for.
 
-    __slots__ = ("answer", "item", "key", "weight")
+    The deadline, by the clock of the event loop, is for a call that meets a lock.
+    """
 
-    def __init__(self, key: str, item: Item, weight: int, answer: "asyncio.Future[Answer]") -> None:
+    __slots__ = ("answer", "deadline", "item", "key", "weight")
+
+    def __init__(self, key: str, item: Item, weight: int, answer: "asyncio.Future[Answer]", deadline: float) -> None:
         self.key = key
         self.item = item
         self.weight = weight
         self.answer = answer
+        self.deadline = deadline
 
 
 def take_calls(queue: "deque[Call[Item, Answer]]", taken: list[Call[Item, Answer]], *, share: int) -> int:
@@ -50,12 +55,12 @@ def unanswered(calls: Iterable[Call[Item, Answer]]) -> list[Call[Item, Answer]]:
     return [call for call in calls if not call.answer.done()]
 
 
-async def run_calls(run: Run[Item, Answer], calls: Sequence[Call[Item, Answer]], lock_timeout: str) -> None:
+async def run_calls(run: Run[Item, Answer], calls: Sequence[Call[Item, Answer]], patience: Patience) -> None:
     """Runs the calls together and answers each. Raises what `run` raises, and then has answered none."""
     by_key: dict[str, list[Call[Item, Answer]]] = {}
     for call in calls:
         by_key.setdefault(call.key, []).append(call)
-    answers = await run({key: [call.item for call in group] for key, group in by_key.items()}, lock_timeout)
+    answers = await run({key: [call.item for call in group] for key, group in by_key.items()}, patience)
     for key, group in by_key.items():
         for call, answer in zip(group, answers[key], strict=True):
             if not call.answer.done():

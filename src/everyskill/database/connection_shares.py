@@ -1,69 +1,98 @@
-"""Bounds how many connections of a pool the waiting transactions of one tenant hold."""
+"""Bounds how many connections of a pool are held by calls that wait for locks, and by those of one tenant."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from typing import TypeAlias
+from weakref import WeakValueDictionary
 
 import asyncpg
 
 from everyskill.database.connections import AnyConnection
-from everyskill.database.places import hold_place
-from everyskill.errors import Overloaded
+from everyskill.database.places import (
+    CALL_SECONDS,
+    TRY,
+    Patience,
+    Result,
+    hold_place,
+    try_while_stuck,
+    wait_in_turns,
+)
+from everyskill.errors import LockTimeout, Overloaded
 
-# What is left to transactions that wait for no lock: batches, and most reads.
-RESERVED = 3
+Attempt: TypeAlias = Callable[[Patience], Awaitable[Result]]
 
 
 class _Share:
-    """The places of one tenant, and how many calls hold or want one."""
+    """The places of one tenant, and how many of its calls met a lock. It lives while one holds it."""
 
-    __slots__ = ("callers", "places")
+    __slots__ = ("__weakref__", "blocked", "places", "tries")
 
-    def __init__(self, places: int) -> None:
-        self.places = asyncio.Semaphore(places)
-        self.callers = 0
+    def __init__(self, size: int) -> None:
+        self.tries = asyncio.Semaphore(max(size // 2, 1))
+        self.places = asyncio.Semaphore(max(size // 4, 1))
+        self.blocked = 0
 
 
 class ConnectionShares:
-    """Hands out the connections of a pool to transactions that may wait for a lock.
+    """Hands out the connections of a pool.
 
-    A tenant gets half of the pool at most, and some connections are left to transactions that wait for nothing.
-    `queue_size` bounds how many calls may wait, and `place_seconds` for how long.
+    Calls that wait for locks hold half of them, those of one tenant a quarter; and tries of tenants that are stuck a
+    fifth. So three of ten are left to all others, however many tenants are stuck. `queue_size` bounds how many calls of
+    `run` may be under way, and `call_seconds` how long each may wait.
     """
 
-    def __init__(self, pool: asyncpg.Pool, *, size: int, queue_size: int, place_seconds: float = 30.0) -> None:
+    def __init__(self, pool: asyncpg.Pool, *, size: int, queue_size: int, call_seconds: float = CALL_SECONDS) -> None:
         self._pool = pool
+        self._size = size
         self._queue_size = queue_size
-        self._place_seconds = place_seconds
-        self._places_of_a_tenant = max(size // 2, 1)
-        self._places = asyncio.Semaphore(max(size - RESERVED, 1))
-        self._shares: dict[str, _Share] = {}
+        self._call_seconds = call_seconds
+        self._tries = asyncio.Semaphore(max(size // 5, 1))
+        self._places = asyncio.Semaphore(max(size // 2, 1))
+        self._shares: WeakValueDictionary[str, _Share] = WeakValueDictionary()
         self._callers = 0
 
-    def any_connection(self) -> asyncpg.pool.PoolAcquireContext:
-        """A connection for a transaction that waits for no lock."""
+    def connection(self, tenant_id: str, patience: Patience) -> AbstractAsyncContextManager[AnyConnection]:
+        """A connection for a transaction of that patience. Raises LockTimeout where none was free in time."""
+        if patience.on == "wait":
+            return self._acquire((self._share(tenant_id).places, self._places), patience.deadline)
+        if patience.on == "tries":
+            return self._acquire((self._tries,), patience.deadline)
         return self._pool.acquire()
 
-    @asynccontextmanager
-    async def connection(self, tenant_id: str) -> AsyncIterator[AnyConnection]:
-        """A connection within the tenant's share.
+    async def run(self, tenant_id: str, attempt: Attempt[Result]) -> Result:
+        """What `attempt` gives: run at once, and where it meets a lock, again with the patience to wait for it.
 
-        Raises Overloaded where too many calls hold or want one, LockTimeout where none was free in time.
+        Raises Overloaded where too many calls are under way, LockTimeout where it waited too long.
         """
+        share = self._share(tenant_id)
         if self._callers >= self._queue_size:
             raise Overloaded(self._queue_size)
-        share = self._shares.setdefault(tenant_id, _Share(self._places_of_a_tenant))
-        share.callers += 1
+        deadline = asyncio.get_running_loop().time() + self._call_seconds
         self._callers += 1
         try:
-            async with (
-                hold_place(share.places, seconds=self._place_seconds),
-                hold_place(self._places, seconds=self._place_seconds),
-                self._pool.acquire() as connection,
-            ):
-                yield connection
+            with suppress(LockTimeout):
+                async with hold_place(share.tries, deadline):
+                    return await attempt(try_while_stuck(deadline) if share.blocked else TRY)
+            share.blocked += 1
+            try:
+                return await wait_in_turns(attempt, deadline, LockTimeout)
+            finally:
+                share.blocked -= 1
         finally:
             self._callers -= 1
-            share.callers -= 1
-            if not share.callers:
-                del self._shares[tenant_id]
+
+    def _share(self, tenant_id: str) -> _Share:
+        share = self._shares.get(tenant_id)
+        if share is None:
+            share = self._shares[tenant_id] = _Share(self._size)
+        return share
+
+    @asynccontextmanager
+    async def _acquire(
+        self, places: tuple[asyncio.Semaphore, ...], deadline: float | None
+    ) -> AsyncIterator[AnyConnection]:
+        async with AsyncExitStack() as held:
+            for each in places:
+                await held.enter_async_context(hold_place(each, deadline))
+            yield await held.enter_async_context(self._pool.acquire())

@@ -133,7 +133,7 @@ def check_revision(found: str | None) -> None:
 def translate_driver_errors() -> Iterator[None]:
     """Turns every way in which a server is not there, or not there for us, into the DatabaseNotReady that says so.
 
-    Raises LockTimeout where a statement waited for a lock for as long as it may.
+    Raises LockTimeout where a statement waited for a lock for as long as it may, or in a deadlock.
     """
     try:
         yield
@@ -141,7 +141,7 @@ def translate_driver_errors() -> Iterator[None]:
         raise DatabaseUnreachable("no answer in time") from error
     except asyncpg.InternalClientError as error:
         raise DatabaseUnreachable("the server closed the connection") from error
-    except asyncpg.LockNotAvailableError as error:
+    except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
         raise LockTimeout from error
     except asyncpg.ReadOnlySQLTransactionError as error:
         raise DatabaseReadOnly(str(error)) from error

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from functools import partial
 from typing import Any, Generic
 
 from everyskill.database.calls import (
@@ -17,25 +18,19 @@ from everyskill.database.calls import (
     take_calls,
     unanswered,
 )
-from everyskill.database.places import hold_place
-
-# How long several calls of one key wait for a lock together. A call that has to wait longer does so alone, and fails
-# after the second time.
-KEY_LOCK_TIMEOUT = "50ms"
-CALL_LOCK_TIMEOUT = "30s"
-
-# So many calls of one key wait alone at the same time; others of that key that meet a lock wait for them.
-MAX_BLOCKED = 2
+from everyskill.database.places import TRY, try_while_stuck, wait_in_turns
+from everyskill.errors import LockTimeout
 
 
 class _IsolatedKey(Generic[Item, Answer]):
-    __slots__ = ("blocked", "is_worked_on", "places", "queue")
+    __slots__ = ("blocked", "is_stuck", "is_worked_on", "queue")
 
     def __init__(self) -> None:
         self.queue: deque[Call[Item, Answer]] = deque()
         self.is_worked_on = False
+        # Whether it met a lock that is held for longer than the calls of one key hold theirs.
+        self.is_stuck = False
         self.blocked = 0
-        self.places = asyncio.Semaphore(MAX_BLOCKED)
 
 
 class IsolatedKeys(Generic[Item, Answer]):
@@ -48,14 +43,12 @@ class IsolatedKeys(Generic[Item, Answer]):
         max_weight: int,
         split_on: tuple[type[Exception], ...],
         start: Callable[[Coroutine[Any, Any, None]], None],
-        place_seconds: float,
     ) -> None:
         self.waiting = 0
         self._run = run
         self._max_weight = max_weight
         self._split_on: tuple[type[Exception], ...] = (Blocked, *split_on)
         self._start = start
-        self._place_seconds = place_seconds
         self._keys: dict[str, _IsolatedKey[Item, Answer]] = {}
 
     def __contains__(self, key: str) -> bool:
@@ -97,12 +90,15 @@ class IsolatedKeys(Generic[Item, Answer]):
             self._work_on(key, isolated)
 
     async def _answer(self, calls: Sequence[Call[Item, Answer]], isolated: _IsolatedKey[Item, Answer]) -> None:
+        now = asyncio.get_running_loop().time()
+        fail_calls((call for call in calls if call.deadline <= now), LockTimeout())
         wanted = unanswered(calls)
         if not wanted:
             return
         try:
-            await run_calls(self._run, wanted, KEY_LOCK_TIMEOUT)
+            await run_calls(self._run, wanted, try_while_stuck() if isolated.is_stuck else TRY)
         except Exception as error:  # noqa: BLE001 - every caller gets it
+            isolated.is_stuck |= isinstance(error, Blocked)
             half = len(wanted) // 2
             if half and isinstance(error, self._split_on):
                 await self._answer(wanted[:half], isolated)
@@ -115,11 +111,9 @@ class IsolatedKeys(Generic[Item, Answer]):
                 fail_calls(wanted, error)
 
     async def _answer_blocked(self, call: Call[Item, Answer], isolated: _IsolatedKey[Item, Answer]) -> None:
-        """Answers one call alone, which may wait for a lock, and before that for a place in which to do so."""
+        """Answers one call alone, which may wait for a lock."""
         try:
-            async with hold_place(isolated.places, seconds=self._place_seconds):
-                if not call.answer.done():
-                    await run_calls(self._run, [call], CALL_LOCK_TIMEOUT)
+            await wait_in_turns(partial(run_calls, self._run, [call]), call.deadline, Blocked)
         except Blocked as error:
             fail_calls([call], error.__cause__ if isinstance(error.__cause__, Exception) else error)
         except Exception as error:  # noqa: BLE001 - the caller gets it

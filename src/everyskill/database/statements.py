@@ -34,20 +34,20 @@ class Statement:
     """One SQL statement with parameters such as `:user_id`, as psql takes it too.
 
     `sql` is the text as it was written, and `text` the same with the places $1, $2 … that asyncpg takes. `settings` are
-    the planner's settings and the lock timeout that its transaction begins with: all statements of one transaction
-    must have the same. `:tenant_id` is bound by the transaction, everything else by the caller.
+    the planner's settings that its transaction begins with: all statements of one transaction must have the same.
+    `:tenant_id` is bound by the transaction, everything else by the caller.
     """
 
     __slots__ = ("parameters", "settings", "sql", "text")
 
-    def __init__(self, sql: str, *, plan: str = GENERIC_PLAN, lock_timeout: str | None = None) -> None:
+    def __init__(self, sql: str, *, plan: str = GENERIC_PLAN) -> None:
         self.sql = sql.strip()
         self.parameters = tuple(dict.fromkeys(_PARAMETER.findall(sql)))
         if "tenant_id" not in self.parameters:
             raise AssertionError(f"no :tenant_id in: {sql}")
         places = {name: f"${place}" for place, name in enumerate(self.parameters, start=1)}
         self.text = _PARAMETER.sub(lambda found: places[found[1]], self.sql)
-        self.settings = plan if lock_timeout is None else plan + _settings(lock_timeout=lock_timeout)
+        self.settings = plan
 
     def arguments(self, values: Mapping[str, Any]) -> list[Any]:
         """The values in the order of the places in `text`."""

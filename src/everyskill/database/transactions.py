@@ -1,6 +1,7 @@
 """Opens a tenant's transaction; nothing else sets the tenant, but for the canary of inspection.py."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from hashlib import blake2b
 from typing import Any, Literal, TypeAlias
@@ -10,14 +11,12 @@ from asyncpg import Record
 
 from everyskill.database.connection_shares import ConnectionShares
 from everyskill.database.connections import AnyConnection, translate_driver_errors
+from everyskill.database.places import HASTY, UNCONCERNED, Patience, Result
 from everyskill.database.policies import TENANT_SETTING
 from everyskill.database.statements import Statement, to_json
-from everyskill.errors import EverySkillError
+from everyskill.errors import EverySkillError, LockTimeout
 
 Isolation: TypeAlias = Literal["READ COMMITTED", "REPEATABLE READ"]
-
-# How long a statement waits for a lock where its caller says nothing else; shorter than the driver waits for an answer.
-LOCK_TIMEOUT = "30s"
 
 
 def recording_lock(tenant_id: str, user_id: str) -> int:
@@ -59,7 +58,6 @@ class Transaction:
                 self._settings = statement.settings
             # A message of several statements takes no parameters; in hex no id can be anything but an id.
             tenant_id = f"convert_from(decode('{tenant.tenant_id.encode().hex()}', 'hex'), 'UTF8')"
-            # The statement's own lock timeout, if it has one, comes after the transaction's.
             settings = f", set_config('lock_timeout', '{self._lock_timeout}', true){self._settings}" if begin else ""
             await self._connection.execute(
                 f"{begin}SELECT set_config('{TENANT_SETTING}', {tenant_id}, true){settings}{tenant.locks}"
@@ -115,23 +113,27 @@ async def begin(
     *,
     readonly: bool,
     isolation: Isolation = "READ COMMITTED",
-    lock_timeout: str = LOCK_TIMEOUT,
+    patience: Patience = UNCONCERNED,
 ) -> AsyncIterator[Transaction]:
     """A transaction that is committed when the block ends, and undone when it raises (S14).
 
     Its isolation is set here and never the server's default: what waits for a lock must then see what it waited for.
-    Raises LockTimeout where a statement waits for a lock for longer than `lock_timeout`.
+    Raises LockTimeout where it waits for longer than the patience allows.
     """
     with translate_driver_errors():
         async with acquired as connection:
             mode = " READ ONLY" if readonly else ""
-            transaction = Transaction(connection, f"BEGIN ISOLATION LEVEL {isolation}{mode}; ", lock_timeout)
+            transaction = Transaction(connection, f"BEGIN ISOLATION LEVEL {isolation}{mode}; ", patience.lock_timeout)
             try:
-                yield transaction
-            except BaseException:
+                # Without the COMMIT: nobody could tell whether one that is cut off was done.
+                async with asyncio.timeout_at(patience.deadline) as limit:
+                    yield transaction
+            except BaseException as error:
                 # A connection that is lost has nothing to undo, and the first error says more.
                 with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
                     await transaction.end("ROLLBACK")
+                if isinstance(error, TimeoutError) and limit.expired():
+                    raise LockTimeout from error
                 raise
             await transaction.end("COMMIT")
 
@@ -146,22 +148,36 @@ class TenantTransactions:
         self.tenant_id = tenant_id
 
     @asynccontextmanager
-    async def read(self, *, snapshot: bool = False, may_wait: bool = False) -> AsyncIterator[TenantConnection]:
+    async def read(self, *, snapshot: bool = False) -> AsyncIterator[TenantConnection]:
         """A transaction that cannot write: a question never records anything, whatever its SQL says (S10).
 
-        With `snapshot` all its statements see the same state. One that may wait for a lock of its tenant says so and
-        takes a connection of the tenant's share; others wait for nobody, and nobody for them.
+        With `snapshot` all its statements see the same state. What may wait for a lock of its tenant goes by `run`.
         """
         isolation: Isolation = "REPEATABLE READ" if snapshot else "READ COMMITTED"
-        acquired = self._shares.connection(self.tenant_id) if may_wait else self._shares.any_connection()
+        acquired = self._shares.connection(self.tenant_id, UNCONCERNED)
         async with begin(acquired, readonly=True, isolation=isolation) as transaction:
             yield transaction.enter(self.tenant_id)
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[TenantConnection]:
-        """A transaction that is committed when the block ends, and undone when it raises (S14)."""
-        async with begin(self._shares.connection(self.tenant_id), readonly=False) as transaction:
+    async def write_at_once(self) -> AsyncIterator[TenantConnection]:
+        """A transaction that is committed when the block ends (S14). It raises LockTimeout where it meets a lock."""
+        acquired = self._shares.connection(self.tenant_id, HASTY)
+        async with begin(acquired, readonly=False, patience=HASTY) as transaction:
             yield transaction.enter(self.tenant_id)
+
+    async def run(self, work: Callable[[TenantConnection], Awaitable[Result]], *, readonly: bool = False) -> Result:
+        """What `work` gives, in a transaction that waits for locks of its tenant where it must.
+
+        Where it met a lock, it is undone and `work` is run again: nothing that it does may outlive its transaction.
+        Raises Overloaded where too many calls wait, and LockTimeout.
+        """
+
+        async def attempt(patience: Patience) -> Result:
+            acquired = self._shares.connection(self.tenant_id, patience)
+            async with begin(acquired, readonly=readonly, patience=patience) as transaction:
+                return await work(transaction.enter(self.tenant_id))
+
+        return await self._shares.run(self.tenant_id, attempt)
 
 
 @contextmanager

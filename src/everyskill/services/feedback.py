@@ -32,8 +32,8 @@ async def add_feedback(
         raise InvalidText("comment", "must be given where no sentiment is")
     chosen_sentiment = None if sentiment is None else check_choice("sentiment", sentiment, Sentiment)
     chosen_type = check_choice("feedback_type", feedback_type, FeedbackType)
-    async with tenant._transactions.write() as connection:
-        added = await feedback.insert_feedback(
+    added = await tenant._transactions.run(
+        lambda connection: feedback.insert_feedback(
             connection,
             skill_id,
             user_id=user_id,
@@ -41,6 +41,7 @@ async def add_feedback(
             sentiment=chosen_sentiment,
             feedback_type=chosen_type,
         )
+    )
     if added is None:
         raise SkillNotFound(skill_id)
     return added

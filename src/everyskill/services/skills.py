@@ -33,22 +33,19 @@ async def publish_skill(tenant: TenantScope, folder: SkillFolder, *, author_id: 
     await tenant.run_in_worker(check_type("folder", folder, SkillFolder).checked)
     if author_id is not None:
         check_id("author_id", author_id)
-    async with tenant._transactions.write() as connection:
-        if author_id is not None:
-            await _require_user(connection, author_id)
-        held = await _lock_or_create(connection, folder, author_id)
-        if held.origin.content_hash is not None and _says_the_same(held, folder):
-            return _publication(held.skill, held.skill.published_version or 0, Outcome.UNCHANGED, held.skill.status)
-        return await _publish_next(connection, held.skill, folder, author_id)
+    return await tenant._transactions.run(lambda connection: _publish(connection, folder, author_id))
 
 
 async def archive_skill(tenant: TenantScope, slug: str) -> Skill:
     """Hides a skill everywhere and keeps all its rows (S11). Raises SkillNotFound and InvalidIdentifier."""
     check_slug(slug)
-    async with tenant._transactions.write() as connection:
+
+    async def archive(connection: TenantConnection) -> Skill:
         held = await _lock(connection, slug)
         await publishing.set_status(connection, held.skill.id, SkillStatus.ARCHIVED)
         return await require_skill(connection, held.skill.id, include_hidden=True)
+
+    return await tenant._transactions.run(archive)
 
 
 async def restore_skill(tenant: TenantScope, slug: str) -> Skill:
@@ -58,11 +55,14 @@ async def restore_skill(tenant: TenantScope, slug: str) -> Skill:
     InvalidIdentifier.
     """
     check_slug(slug)
-    async with tenant._transactions.write() as connection:
+
+    async def restore(connection: TenantConnection) -> Skill:
         held = await _lock(connection, slug)
         if held.skill.status is SkillStatus.ARCHIVED:
             await _show(connection, held)
         return await require_skill(connection, held.skill.id, include_hidden=True)
+
+    return await tenant._transactions.run(restore)
 
 
 async def get_skill(tenant: TenantScope, slug_or_id: str, *, include_hidden: bool = False) -> SkillDetail:
@@ -128,6 +128,15 @@ async def require_skill(connection: TenantConnection, slug_or_id: str, *, includ
     if skill is None:
         raise SkillNotFound(slug_or_id)
     return skill
+
+
+async def _publish(connection: TenantConnection, folder: SkillFolder, author_id: str | None) -> Publication:
+    if author_id is not None:
+        await _require_user(connection, author_id)
+    held = await _lock_or_create(connection, folder, author_id)
+    if held.origin.content_hash is not None and _says_the_same(held, folder):
+        return _publication(held.skill, held.skill.published_version or 0, Outcome.UNCHANGED, held.skill.status)
+    return await _publish_next(connection, held.skill, folder, author_id)
 
 
 async def _lock_or_create(connection: TenantConnection, folder: SkillFolder, author_id: str | None) -> LockedSkill:

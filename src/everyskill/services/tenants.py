@@ -15,8 +15,9 @@ async def create_tenant(tenant: TenantScope, name: str, *, slug: str | None = No
     """
     check_text("name", name, longest=MAX_NAME_LENGTH)
     checked_slug = check_slug(tenant.tenant_id if slug is None else slug)
-    async with tenant._transactions.write() as connection:
-        return await tenants.insert_tenant(connection, name=name, slug=checked_slug)
+    return await tenant._transactions.run(
+        lambda connection: tenants.insert_tenant(connection, name=name, slug=checked_slug)
+    )
 
 
 async def get_tenant(tenant: TenantScope) -> TenantInfo:

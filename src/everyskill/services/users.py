@@ -21,8 +21,9 @@ async def add_user(
     InvalidIdentifier, InvalidText and InvalidChoice.
     """
     _check_user(user_id, email, name, role)
-    async with tenant._transactions.write() as connection:
-        return await users.insert_user(connection, user_id, email=email, name=name, role=Role(role))
+    return await tenant._transactions.run(
+        lambda connection: users.insert_user(connection, user_id, email=email, name=name, role=Role(role))
+    )
 
 
 async def get_user(tenant: TenantScope, user_id: str) -> User:
@@ -58,11 +59,14 @@ async def admit_user(
         known = await users.find_user(connection, user_id)
     if known is not None:
         return known
-    async with tenant._transactions.write() as connection:
+
+    async def add(connection: TenantConnection) -> User:
         # Once more without the e-mail, in case that is what was taken.
         for address in (email, None):
             await users.insert_user_if_new(connection, user_id, email=address, name=name, role=Role(role))
         return await _require_user(connection, user_id)
+
+    return await tenant._transactions.run(add)
 
 
 async def get_active_user(tenant: TenantScope, user_id: str) -> User:
@@ -92,8 +96,7 @@ async def end_sessions(tenant: TenantScope, user_id: str) -> int:
     Raises UserNotFound and InvalidIdentifier.
     """
     check_id("user_id", user_id)
-    async with tenant._transactions.write() as connection:
-        generation = await users.end_sessions(connection, user_id)
+    generation = await tenant._transactions.run(lambda connection: users.end_sessions(connection, user_id))
     if generation is None:
         raise UserNotFound(user_id)
     return generation

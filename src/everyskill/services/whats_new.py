@@ -74,8 +74,9 @@ async def mark_all_seen(tenant: TenantScope, user_id: str, as_of: datetime) -> i
     """
     check_id("user_id", user_id)
     moment = check_moment("as_of", as_of)
-    async with tenant._transactions.write() as connection:
-        marked, has_user = await mark_seen.mark_all_seen(connection, user_id, moment)
+    marked, has_user = await tenant._transactions.run(
+        lambda connection: mark_seen.mark_all_seen(connection, user_id, moment)
+    )
     if not has_user:
         raise UserNotFound(user_id)
     return marked

@@ -19,7 +19,7 @@ from everyskill.database.feed import checkpoint
 from everyskill.database.feed.first_page import FeedLookup, find_first_pages
 from everyskill.database.feed.limits import FeedLimits
 from everyskill.database.feed.walk import walk_feed
-from everyskill.database.transactions import TenantTransactions
+from everyskill.database.transactions import TenantConnection, TenantTransactions
 from everyskill.errors import EverySkillError
 from everyskill.model.whats_new import WhatsNewItem
 
@@ -28,14 +28,18 @@ async def read_first_page(
     transactions: TenantTransactions, user_id: str, *, limit: int, limits: FeedLimits
 ) -> tuple[datetime, list[WhatsNewItem]]:
     """The moment of a list, and the first items of the feed: steps 1 to 3 for one caller."""
-    proven = None
-    # The moment of the list waits for a publication of the tenant that is under way.
-    async with transactions.read(may_wait=True) as connection:
+
+    async def find(
+        connection: TenantConnection,
+    ) -> tuple[datetime, list[WhatsNewItem], checkpoint.Checkpoint | None]:
+        # Waits for a publication of the tenant that is under way.
         as_of = await read_list_moment(connection)
-        lookups = [FeedLookup(user_id, limit)]
-        [items] = await find_first_pages(connection, lookups, max_lookups=limits.max_lookups)
-        if items is None:
-            items, proven = await walk_feed(connection, user_id, limit=limit, max_pending=limits.max_pending)
+        [items] = await find_first_pages(connection, [FeedLookup(user_id, limit)], max_lookups=limits.max_lookups)
+        if items is not None:
+            return as_of, items, None
+        return as_of, *await walk_feed(connection, user_id, limit=limit, max_pending=limits.max_pending)
+
+    as_of, items, proven = await transactions.run(find, readonly=True)
     await _save(transactions, user_id, proven)
     return as_of, items
 
@@ -51,9 +55,9 @@ async def walk_first_page(
 
 
 async def _save(transactions: TenantTransactions, user_id: str, proven: checkpoint.Checkpoint | None) -> None:
-    """Saves the checkpoint for the next time; never fails, as the feed can do without."""
+    """Saves the checkpoint for the next time, unless that meets a lock; never fails, as the feed can do without."""
     if proven is None:
         return
     with suppress(EverySkillError, asyncpg.PostgresError):
-        async with transactions.write() as connection:
+        async with transactions.write_at_once() as connection:
             await checkpoint.save(connection, user_id, proven)

@@ -29,22 +29,17 @@ READ_START = Statement("""
              WHERE feed_checkpoints.tenant_id = :tenant_id AND feed_checkpoints.user_id = :user_id) AS token
 """)
 
-# Makes a row for the next feed to save in, in feed_checkpoints_pkey. Nobody waits for a checkpoint: the next feed may
-# do this as well.
+# Makes a row for the next feed to save in, in feed_checkpoints_pkey.
 OPEN = Statement(
-    "INSERT INTO feed_checkpoints (tenant_id, user_id) VALUES (:tenant_id, :user_id) ON CONFLICT DO NOTHING",
-    lock_timeout="50ms",
+    "INSERT INTO feed_checkpoints (tenant_id, user_id) VALUES (:tenant_id, :user_id) ON CONFLICT DO NOTHING"
 )
 
 # Saves a checkpoint, by feed_checkpoints_pkey. With another token, or no row, it was invalidated or deleted meanwhile.
-SAVE = Statement(
-    """
+SAVE = Statement("""
     UPDATE feed_checkpoints
        SET visible_at = :visible_at, pending_skill_ids = :pending_skill_ids, complete_above = :complete_above
      WHERE feed_checkpoints.tenant_id = :tenant_id AND feed_checkpoints.user_id = :user_id AND token = :token
-    """,
-    lock_timeout="50ms",
-)
+""")
 
 # Empties checkpoints, by feed_checkpoints_pkey, locked in one order, so that no two writers deadlock.
 INVALIDATE = Statement("""
