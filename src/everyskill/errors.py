@@ -230,11 +230,11 @@ class SkillFolderError(EverySkillError):
 
 @dataclass(eq=False)
 class Overloaded(EverySkillError):
-    """More calls wait than this process may hold. It is worth trying again in a moment."""
+    """More calls wait than this process may hold, or this tenant. It is worth trying again in a moment."""
 
     max_waiting: int
     code = "overloaded"
-    sentence = "{max_waiting:,} calls wait already. Try again in a moment."
+    sentence = "All {max_waiting:,} places for waiting calls are taken, or this tenant's share. Try again in a moment."
 
 
 class LockTimeout(EverySkillError):

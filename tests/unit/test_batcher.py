@@ -178,9 +178,9 @@ async def test_a_batch_of_cancelled_calls_alone_is_not_run(desk: Desk) -> None:
 async def test_a_full_queue_takes_no_more_until_it_moves(desk: Desk) -> None:
     batcher = batcher_at(desk, max_waiting=3)
     first = await held(desk, batcher)
-    rest = await asking([batcher.ask("a", number) for number in range(3)])
+    rest = await asking([batcher.ask(key, number) for number, key in enumerate("abc")])
     with pytest.raises(Overloaded) as refused:
-        await batcher.ask("b", 1)
+        await batcher.ask("d", 1)
     assert refused.value.code == "overloaded"
     desk.open.set()
     await asyncio.gather(first, *rest)
@@ -308,13 +308,28 @@ async def test_calls_that_wait_for_locks_count_as_waiting(desk: Desk) -> None:
     batcher = batcher_at(desk, max_waiting=5)
     desk.locked = {7}
     stuck: list[asyncio.Task[int]] = []
-    for _ in range(5):
+    for _ in range(3):
         stuck += await asking([batcher.ask("a", 7)])
     with pytest.raises(Overloaded):
         await batcher.ask("a", 7)
     desk.unlock()
-    assert await asyncio.gather(*stuck) == [70] * 5
+    assert await asyncio.gather(*stuck) == [70] * 3
     assert await batcher.ask("a", 7) == 70
+
+
+@pytest.mark.parametrize("greedy", [1, 2, 9])
+async def test_s18_however_many_keys_ask_without_end_another_still_finds_room(desk: Desk, greedy: int) -> None:
+    batcher = batcher_at(desk, max_waiting=100)
+    first = await held(desk, batcher)
+    asked = await asking([batcher.ask(f"greedy {number % greedy}", number) for number in range(300)])
+    refused = [task for task in asked if task.done()]
+    assert {type(task.exception()) for task in refused} == {Overloaded}
+    assert len(refused) <= 250
+    others = await asking([batcher.ask("other", number) for number in range(100 // (greedy + 1) // 2)])
+    assert not any(task.done() for task in others)
+    desk.open.set()
+    await asyncio.gather(first, *others)
+    await batcher.close()
 
 
 async def test_isolated_calls_that_were_not_tried_in_time_are_told_so(desk: Desk) -> None:

@@ -82,7 +82,8 @@ class Batcher(Generic[Item, Answer]):
         """
         if self._closed:
             raise DatabaseUnreachable("it was closed")
-        if self._waiting + self._isolated.waiting >= self._max_waiting:
+        # No more of one key than are left to others: no number of keys takes all places.
+        if self._waiting_of(key) >= self._max_waiting - self._waiting - self._isolated.waiting:
             raise Overloaded(self._max_waiting)
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Answer] = loop.create_future()
@@ -104,6 +105,9 @@ class Batcher(Generic[Item, Answer]):
         self._closed = True
         while self._tasks:
             await asyncio.wait(self._tasks)
+
+    def _waiting_of(self, key: str) -> int:
+        return len(self._queues.get(key, ())) + self._isolated.waiting_of(key)
 
     def _start_worker(self) -> None:
         self._workers += 1

@@ -24,13 +24,14 @@ Attempt: TypeAlias = Callable[[Patience], Awaitable[Result]]
 
 
 class _Share:
-    """The places of one tenant, and how many of its calls met a lock. It lives while one holds it."""
+    """The places of one tenant, and how many of its calls are under way or met a lock. It lives while one holds it."""
 
-    __slots__ = ("__weakref__", "blocked", "places", "tries")
+    __slots__ = ("__weakref__", "blocked", "callers", "places", "tries")
 
     def __init__(self, size: int) -> None:
         self.tries = asyncio.Semaphore(max(size // 2, 1))
         self.places = asyncio.Semaphore(max(size // 4, 1))
+        self.callers = 0
         self.blocked = 0
 
 
@@ -66,9 +67,11 @@ class ConnectionShares:
         Raises Overloaded where too many calls are under way, LockTimeout where it waited too long.
         """
         share = self._share(tenant_id)
-        if self._callers >= self._queue_size:
+        # No more than are left to others: no number of tenants takes them all.
+        if share.callers >= self._queue_size - self._callers:
             raise Overloaded(self._queue_size)
         deadline = asyncio.get_running_loop().time() + self._call_seconds
+        share.callers += 1
         self._callers += 1
         try:
             with suppress(LockTimeout):
@@ -80,6 +83,7 @@ class ConnectionShares:
             finally:
                 share.blocked -= 1
         finally:
+            share.callers -= 1
             self._callers -= 1
 
     def _share(self, tenant_id: str) -> _Share:

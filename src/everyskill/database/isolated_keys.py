@@ -54,6 +54,11 @@ class IsolatedKeys(Generic[Item, Answer]):
     def __contains__(self, key: str) -> bool:
         return key in self._keys
 
+    def waiting_of(self, key: str) -> int:
+        """How many calls of this key wait."""
+        isolated = self._keys.get(key)
+        return 0 if isolated is None else len(isolated.queue) + isolated.blocked
+
     def add(self, key: str, calls: Iterable[Call[Item, Answer]]) -> None:
         """Isolates a key, if it is not, and queues calls of it."""
         isolated = self._keys.setdefault(key, _IsolatedKey())
