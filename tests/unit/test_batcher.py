@@ -345,6 +345,16 @@ async def test_isolated_calls_that_were_not_tried_in_time_are_told_so(desk: Desk
     assert await under_way == 0
 
 
+async def test_a_blocked_call_ends_with_its_caller_and_closing_waits_for_it_no_longer(desk: Desk) -> None:
+    batcher = batcher_at(desk)
+    desk.locked = {7}
+    for task in await asking([batcher.ask("a", 7) for _ in range(3)]):
+        task.cancel()
+    async with asyncio.timeout(5):
+        await batcher.close()
+    assert not desk.unlocked.is_set()
+
+
 async def test_a_blocked_call_that_is_cancelled_gives_its_place_to_the_next(desk: Desk) -> None:
     batcher = batcher_at(desk)
     desk.locked = {7}

@@ -76,6 +76,12 @@ def fail_calls(calls: Iterable[Call[Item, Answer]], error: Exception) -> None:
         call.answer.set_exception(again)
 
 
+def cancel_with_caller(call: Call[Item, Answer]) -> None:
+    """Cancels the current task as soon as nobody waits for the call any more."""
+    task = asyncio.current_task()
+    call.answer.add_done_callback(lambda answer: task.cancel() if task and answer.cancelled() else None)
+
+
 def abandon_calls(calls: Iterable[Call[Item, Answer]]) -> None:
     """Tells those who still wait that nobody is left to answer them, as at the end of the event loop."""
     fail_calls(calls, DatabaseUnreachable("it was closed before it answered"))

@@ -13,6 +13,7 @@ from everyskill.database.calls import (
     Item,
     Run,
     abandon_calls,
+    cancel_with_caller,
     fail_calls,
     run_calls,
     take_calls,
@@ -118,6 +119,7 @@ class IsolatedKeys(Generic[Item, Answer]):
     async def _answer_blocked(self, call: Call[Item, Answer], isolated: _IsolatedKey[Item, Answer]) -> None:
         """Answers one call alone, which may wait for a lock."""
         try:
+            cancel_with_caller(call)
             await wait_in_turns(partial(run_calls, self._run, [call]), call.deadline, Blocked)
         except Blocked as error:
             fail_calls([call], error.__cause__ if isinstance(error.__cause__, Exception) else error)
