@@ -5,7 +5,7 @@ from everyskill.database.catalog.publishing import LockedSkill
 from everyskill.database.catalog.visible_at import allocate_visible_at
 from everyskill.database.people.users import lock_user
 from everyskill.database.transactions import TenantConnection
-from everyskill.errors import SkillNotFound, UserNotFound
+from everyskill.errors import InvalidCursor, InvalidIdentifier, SkillNotFound, UserNotFound
 from everyskill.model.inputs import MAX_NAME_LENGTH, check_choice, check_content, check_id, check_limit, check_type
 from everyskill.model.skills import (
     Outcome,
@@ -93,7 +93,7 @@ async def list_skills(
 
     `text` is looked for in name, slug and description, without regard to case. `status` None lists hidden skills too.
     `limit` is 1 to 100; `cursor` is the last page's `next_cursor`. One query a page. Raises InvalidLimit,
-    InvalidChoice, InvalidIdentifier, InvalidText.
+    InvalidCursor, InvalidChoice, InvalidIdentifier, InvalidText.
     """
     if user_id is not None:
         check_id("user_id", user_id)
@@ -102,7 +102,7 @@ async def list_skills(
             check_content(field, value, longest=MAX_NAME_LENGTH)
     chosen_status = None if status is None else check_choice("status", status, SkillStatus)
     check_limit(limit)
-    after_slug = None if cursor is None else check_slug(cursor)
+    after_slug = None if cursor is None else _read_cursor(cursor)
     async with tenant._transactions.read() as connection:
         items = await skills.list_skills(
             connection,
@@ -138,6 +138,14 @@ async def _publish(connection: TenantConnection, folder: SkillFolder, author_id:
         return _publication(held.skill, held.skill.published_version or 0, Outcome.UNCHANGED, held.skill.status)
     return await _publish_next(connection, held.skill, folder, author_id)
 
+
+
+def _read_cursor(cursor: str) -> str:
+    """The slug that a page ended with. Its skill may be gone by now: the next page begins behind it all the same."""
+    try:
+        return check_slug(cursor)
+    except InvalidIdentifier as error:
+        raise InvalidCursor(cursor) from error
 
 async def _lock_or_create(connection: TenantConnection, folder: SkillFolder, author_id: str | None) -> LockedSkill:
     held = await publishing.lock_skill(connection, folder.slug)
