@@ -286,18 +286,15 @@ async def test_s15_another_tenants_skill_is_answered_like_none(
 
 
 @pytest.mark.parametrize(
-    "path", ["whats-new", "whats-new/count", "skills", "skills/pdf", "skills/pdf/versions", "views"]
+    "path", ["whats-new", "whats-new/count", "skills", "skills/pdf", "skills/pdf/versions", "views?skill_id={}"]
 )
 async def test_what_is_known_already_is_not_sent_again(ann: httpx.AsyncClient, acme: Tenant, path: str) -> None:
     skill = await publish(acme)
     await acme.visit_skill("ann", skill.skill_id)
-    first = await ann.get(f"/v1/{path}", params={"skill_id": skill.skill_id})
+    address = f"/v1/{path}".format(skill.skill_id)
+    first = await ann.get(address)
     assert first.headers["cache-control"] == "private, no-cache"
-    again = await ann.get(
-        f"/v1/{path}",
-        params={"skill_id": skill.skill_id},
-        headers={"If-None-Match": f'"other", {first.headers["etag"]}'},
-    )
+    again = await ann.get(address, headers={"If-None-Match": f'"other", {first.headers["etag"]}'})
     assert (again.status_code, again.content) == (304, b"")
     assert again.headers["etag"] == first.headers["etag"]
 
@@ -341,6 +338,18 @@ BAD: dict[str, tuple[str, str, dict[str, Any]]] = {
     "digits for a date": ("POST", "/v1/whats-new/seen", {"json": {"as_of": "120"}}),
     "number for the moment of a view": ("POST", "/v1/skills/x/views", {"json": {"viewed_at": 120.5}}),
     "number for a date in a query": ("GET", "/v1/skills/pdf/feedback-count?since=120", {}),
+    "null for a number": ("GET", "/v1/whats-new/count?at_most=null", {}),
+    "null for a limit": ("GET", "/v1/whats-new?limit=NULL", {}),
+    "nothing for a number": ("GET", "/v1/whats-new/count?at_most=", {}),
+    "number of many digits in a query": ("GET", "/v1/whats-new/count?at_most=" + "9" * 5_000, {}),
+    "UTF-16": (
+        "POST",
+        "/v1/whats-new/seen",
+        {
+            "content": '{"as_of": "2026-01-01T00:00:00Z"}'.encode("utf-16"),
+            "headers": {"content-type": "application/json; charset=utf-16"},
+        },
+    ),
     "broken JSON": ("POST", "/v1/whats-new/seen", {"content": b"{", "headers": JSON}),
     "no UTF-8": ("POST", "/v1/whats-new/seen", {"content": b'{"as_of": "\xff"}', "headers": JSON}),
     "deep JSON": ("POST", "/v1/whats-new/seen", {"content": b"[" * 500_000, "headers": JSON}),
@@ -365,6 +374,82 @@ async def test_bad_input_is_a_problem_of_the_caller(ann: httpx.AsyncClient, case
     response = await ann.request(method, path, **more)
     assert response.status_code == 400, response.text
     assert code_of(response)
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "name"),
+    [
+        ("skills?limt=1", "unknown_parameter", "limt"),
+        ("skills/pdf?limit=1", "unknown_parameter", "limit"),
+        ("views?skill_ids=a", "unknown_parameter", "skill_ids"),
+        ("skills/pdf/diff?old=1&to=2", "unknown_parameter", "old"),
+        ("whats-new?limit=1&limit=1", "repeated_parameter", "limit"),
+    ],
+)
+async def test_a_parameter_that_a_call_does_not_take_is_named(
+    ann: httpx.AsyncClient, path: str, code: str, name: str
+) -> None:
+    response = await ann.get(f"/v1/{path}")
+    assert (response.status_code, code_of(response)) == (400, code)
+    assert repr(name) in response.json()["detail"]
+
+
+async def test_a_link_to_a_page_may_carry_parameters_of_others(ann: httpx.AsyncClient) -> None:
+    assert (await ann.get("/skills?utm_source=mail", headers={"Accept": "text/html"})).status_code == 200
+
+
+INVALID: dict[str, tuple[str, str, Any, dict[str, str]]] = {
+    "query": ("GET", "/v1/whats-new?limit=ten", None, {"source": "query", "key": "limit"}),
+    "query by another name": ("GET", "/v1/skills/pdf/diff?from=one&to=2", None, {"source": "query", "key": "from"}),
+    "query of a page": ("GET", "/skills/pdf/diff?from=one&to=2", None, {"source": "query", "key": "from"}),
+    "field": ("POST", "/v1/whats-new/seen", {"as_of": 3}, {"source": "body", "key": "as_of"}),
+    "body of another kind": ("POST", "/v1/whats-new/seen", [3], {"source": "body"}),
+    "no body": ("POST", "/v1/whats-new/seen", None, {"source": "body"}),
+}
+
+
+@pytest.mark.parametrize("case", INVALID)
+async def test_what_is_invalid_is_named_as_the_client_knows_it(ann: httpx.AsyncClient, case: str) -> None:
+    method, path, body, named = INVALID[case]
+    [error] = (await ann.request(method, path, **({} if body is None else {"json": body}))).json()["errors"]
+    assert error.pop("message").startswith("Expected ")
+    assert error == named
+
+
+@pytest.mark.parametrize("path", ["skills?cursor=No+such", "skills?cursor=WyIyMDI2", "whats-new?cursor=code-review"])
+async def test_a_cursor_that_was_never_handed_out_is_refused(ann: httpx.AsyncClient, acme: Tenant, path: str) -> None:
+    assert code_of(await ann.get(f"/v1/{path}")) == "invalid_cursor"
+
+
+async def test_a_cursor_outlives_the_skill_that_it_names(ann: httpx.AsyncClient, acme: Tenant) -> None:
+    for slug in ("one", "three", "two"):
+        await publish(acme, slug)
+    cursor = (await ann.get("/v1/skills?limit=2")).json()["next_cursor"]
+    await acme.archive_skill("three")
+    rest = (await ann.get("/v1/skills", params={"cursor": cursor})).json()
+    assert [item["slug"] for item in rest["items"]] == ["two"]
+
+
+ALLOWED = {
+    "/v1/skills": "GET, HEAD, OPTIONS",
+    "/v1/skills/pdf": "GET, HEAD, OPTIONS, PUT",
+    "/v1/whats-new/seen": "OPTIONS, POST",
+    "/sign-in": "GET, HEAD, OPTIONS, POST",
+    "/metrics": "GET, HEAD, OPTIONS",
+}
+
+
+@pytest.mark.parametrize("path", ALLOWED)
+async def test_a_route_says_which_methods_it_has(ann: httpx.AsyncClient, path: str) -> None:
+    asked, refused = await ann.options(path), await ann.patch(path)
+    assert (asked.status_code, asked.content, asked.headers["allow"]) == (204, b"", ALLOWED[path])
+    assert (refused.status_code, refused.headers["allow"]) == (405, ALLOWED[path])
+
+
+async def test_a_name_with_a_slash_is_no_skill(ann: httpx.AsyncClient, acme: Tenant) -> None:
+    await publish(acme)
+    assert code_of(await ann.get("/v1/skills/pdf%2Fother")) == "not_found"
+    assert (await ann.get("/v1/skills/pdf/")).json() == (await ann.get("/v1/skills/pdf")).json()
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ MAX_FILE_SIZE = 2**53
 BOM = "\ufeff"
 
 _HASH = re.compile(r"[0-9a-f]{64}")
-_SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
 class SkillStatus(StrEnum):
@@ -195,7 +195,7 @@ class Publication(Struct, frozen=True):
 def check_slug(value: str) -> str:
     """Returns a slug: lower-case letters and digits in groups joined by single hyphens. Raises InvalidIdentifier."""
     check_id("slug", value)
-    if len(value) > MAX_SLUG_LENGTH or not _SLUG.fullmatch(value):
+    if len(value) > MAX_SLUG_LENGTH or not SLUG.fullmatch(value):
         raise InvalidIdentifier(
             "slug", f"must be 1 to {MAX_SLUG_LENGTH} lower-case letters, digits and single hyphens, not {value!r}"
         )

@@ -8,10 +8,10 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
-from litestar.plugins.prometheus import PrometheusController
 
 from everyskill.handles import Database
 from everyskill.web import api, health, pages
+from everyskill.web.api.openapi import DESCRIPTION, ClosedStructs
 from everyskill.web.auth.authentication import provide_identity, provide_tenant
 from everyskill.web.auth.keys import create_keys
 from everyskill.web.auth.tokens import TokenVerifier
@@ -42,10 +42,12 @@ def create_app(database: Database, settings: WebSettings) -> Litestar:
             health.router,
             PrometheusController,
         ],
+        route_handlers=[*api.routers, *pages.routers, health.router],
         dependencies={"identity": Provide(provide_identity), "tenant": Provide(provide_tenant)},
         exception_handlers={Exception: handle_exception},
         middleware=[with_metrics],
         openapi_config=_openapi(),
+        plugins=[ClosedStructs()],
         request_max_body_size=settings.body_limit,
         state=State(state),
         logging_config=None,
@@ -66,7 +68,7 @@ def _openapi() -> OpenAPIConfig:
     return OpenAPIConfig(
         title="EverySkill",
         version=our_version,
-        description="Tells each person what changed in a catalog of AI skills since they last looked.",
+        description=DESCRIPTION,
         use_handler_docstrings=True,
         components=Components(security_schemes={"bearer": bearer}),
         # JSON alone: the HTML pages that Litestar has for it load scripts from other sites.

@@ -1,13 +1,15 @@
-"""The probes of an orchestrator: whether this process is alive, and whether it can serve."""
+"""What an operator's machines ask: whether this process is alive, whether it can serve, and its metrics."""
 
 import asyncio
 from typing import Any
 
 from litestar import Response, Router, get
 from msgspec import Struct
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from everyskill.errors import DatabaseNotReady
 from everyskill.handles import Database
+from everyskill.web.api.openapi import open_responses
 from everyskill.web.headers import NO_STORE
 from everyskill.web.problems import PROBLEM_JSON, RETRY_AFTER_SECONDS, STATUSES, make_problem
 from everyskill.web.requests import AnyRequest
@@ -34,13 +36,13 @@ class Readiness:
         await asyncio.shield(self._checking)
 
 
-@get("/live")
+@get("/health/live", responses=open_responses(Health, Health()))
 async def is_alive() -> Health:
     """Whether the process answers. Asks the database nothing."""
     return Health()
 
 
-@get("/ready")
+@get("/health/ready", responses=open_responses(Health, Health(), 503))
 async def is_ready(request: AnyRequest) -> Response[Any]:
     """Whether the database is there, at the right revision, and reached as a role that cannot see too much."""
     readiness: Readiness = request.app.state.readiness
@@ -55,4 +57,14 @@ async def is_ready(request: AnyRequest) -> Response[Any]:
     return Response(Health())
 
 
-router = Router("/health", route_handlers=[is_alive, is_ready], response_headers=NO_STORE, tags=["Health"])
+@get(
+    "/metrics",
+    sync_to_thread=True,
+    responses=open_responses(str, "everyskill_requests_total 1.0\n", media_type=CONTENT_TYPE_LATEST),
+)
+def get_metrics() -> Response[bytes]:
+    """The metrics of this process, as Prometheus reads them. In a thread, because it may take a tenth of a second."""
+    return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+router = Router("/", route_handlers=[is_alive, is_ready, get_metrics], response_headers=NO_STORE, tags=["Operation"])

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 from litestar import Response
+from litestar.enums import HttpMethod
 from litestar.exceptions import HTTPException
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
@@ -13,7 +14,7 @@ from msgspec.structs import replace
 from everyskill import errors
 from everyskill.web import refusals
 from everyskill.web.headers import NO_SNIFF, NO_STORE
-from everyskill.web.requests import AnyRequest
+from everyskill.web.requests import ANY_METHOD, AnyRequest
 
 PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
@@ -46,12 +47,22 @@ _HEADERS = {
     HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
     HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": str(RETRY_AFTER_SECONDS)},
 }
+# The argument of a handler that takes the body.
+_BODY = "data"
 _NO_PAGES = ("/v1/", "/health/", "/schema", "/metrics")
 
 # How the pages render an error: request, status, title, detail.
 RenderError = Callable[[AnyRequest, int, str, str], Response[Any]]
 
 _log = structlog.get_logger(__name__)
+
+
+class FieldProblem(Struct, frozen=True, kw_only=True):
+    """A parameter or a field of the body that was not accepted. Without a key, the whole body is at fault."""
+
+    message: str
+    source: Literal["query", "path", "header", "cookie", "body"]
+    key: str | UnsetType = UNSET
 
 
 class Problem(Struct, frozen=True, kw_only=True):
@@ -62,13 +73,15 @@ class Problem(Struct, frozen=True, kw_only=True):
     status: int
     detail: str
     code: str
-    errors: list[dict[str, str]] | UnsetType = UNSET
+    errors: list[FieldProblem] | UnsetType = UNSET
 
 
 def handle_exception(request: AnyRequest, error: Exception) -> Response[Any]:
     """The response to a request that raised `error`. Litestar calls it for every exception."""
     status, headers = _status_and_headers(error)
-    problem = _describe(error, status)
+    if status == HTTPStatus.METHOD_NOT_ALLOWED and request.method == ANY_METHOD:
+        return Response(None, status_code=HTTPStatus.NO_CONTENT, headers=headers)
+    problem = _describe(request, error, status)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.error("request failed", exc_info=error)
     render_error: RenderError | None = request.app.state.get("render_error")
@@ -88,27 +101,43 @@ def make_problem(status: HTTPStatus, code: str, detail: str) -> Problem:
 def _status_and_headers(error: Exception) -> tuple[HTTPStatus, dict[str, str]]:
     if isinstance(error, HTTPException):
         status = HTTPStatus(error.status_code)
-        return status, dict(error.headers or {}) | _HEADERS.get(status, {})
+        headers = dict(error.headers or {})
+        if "allow" in headers:
+            headers["allow"] = _with_head(headers["allow"])
+        return status, headers | _HEADERS.get(status, {})
     status = next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), HTTPStatus(500))
     return status, dict(_HEADERS.get(status, {}))
 
 
-def _describe(error: Exception, status: HTTPStatus) -> Problem:
+def _with_head(allow: str) -> str:
+    methods = set(allow.split(", "))
+    return ", ".join(sorted(methods | {HttpMethod.HEAD} if HttpMethod.GET in methods else methods))
+
+
+def _describe(request: AnyRequest, error: Exception, status: HTTPStatus) -> Problem:
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         return make_problem(status, "internal_error", "Something went wrong here, and was written to the log.")
     if isinstance(error, HTTPException):
         problem = make_problem(status, status.name.lower(), error.detail or status.phrase)
         if not isinstance(error.extra, list):
             return problem
-        # Litestar lists the fields of a request that failed validation.
-        fields = [{name: str(value) for name, value in item.items()} for item in error.extra if isinstance(item, dict)]
-        return replace(problem, errors=fields)
+        return replace(problem, errors=[_field_problem(request, item) for item in error.extra])
     if isinstance(error, errors.DatabaseNotReady):
         # The reason names hosts and roles: it is for the operator, at /health/ready.
         return make_problem(status, error.code, "The database is not ready. Try again in a few seconds.")
     if isinstance(error, errors.EverySkillError):
         return make_problem(status, error.code, str(error))
     return make_problem(status, "bad_request", "The body is not JSON that can be read.")
+
+
+def _field_problem(request: AnyRequest, item: dict[str, Any]) -> FieldProblem:
+    """What Litestar says of a field that failed validation, by the name that the client knows it by."""
+    key, message, source = item.get("key", _BODY), item["message"], item.get("source", "body")
+    if key == _BODY:
+        return FieldProblem(message="Expected a body" if message == repr(_BODY) else message, source=source)
+    parameter = request.route_handler.parsed_fn_signature.parameters.get(key)
+    name = getattr(parameter and parameter.kwarg_definition, "name", None)
+    return FieldProblem(message=message, source=source, key=name or key)
 
 
 def _prefers_page(request: AnyRequest) -> bool:

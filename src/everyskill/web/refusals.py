@@ -85,6 +85,27 @@ class NotJson(RequestRefused):
     sentence = "Send the body as application/json."
 
 
+@dataclass(eq=False)
+class UnknownParameter(RequestRefused):
+    """A query parameter that the call does not take: misspelt, it would change nothing and nobody would notice."""
+
+    name: str
+    known: tuple[str, ...]
+    code = "unknown_parameter"
+
+    def __str__(self) -> str:
+        return f"There is no query parameter {self.name!r} here. This call takes {', '.join(self.known) or 'none'}."
+
+
+@dataclass(eq=False)
+class RepeatedParameter(RequestRefused):
+    """A query parameter that was given more than once, where the call takes one value."""
+
+    name: str
+    code = "repeated_parameter"
+    sentence = "Give the query parameter {name!r} once."
+
+
 class HeadersTooLarge(RequestRefused):
     """The address, the headers and the cookies are too long together."""
 

@@ -11,6 +11,10 @@ from everyskill.web.settings import is_loopback
 AnyRequest = Request[Any, Any, Any]
 AnyConnection = ASGIConnection[Any, Any, Any, Any]
 
+# What OPTIONS becomes: no route has it, so that the router tells which ones the route has. Litestar's own answer leaves
+# out HEAD, and methods that were added to a route later.
+ANY_METHOD: Any = "*"
+
 
 def is_addressed_to_loopback(headers: Mapping[str, str]) -> bool:
     """Whether the Host header names localhost or a loopback address, with or without a port."""

@@ -5,16 +5,24 @@ from litestar.datastructures import ResponseHeader
 
 from everyskill.web.api import skills, views, whats_new
 from everyskill.web.api.etags import PrivateResponse
+from everyskill.web.api.parameters import check_query
 from everyskill.web.auth.authentication import check_request
 from everyskill.web.headers import NO_SNIFF
+from everyskill.web.requests import AnyRequest
 
 __all__ = ["routers"]
+
+
+async def _check_call(request: AnyRequest) -> None:
+    await check_request(request)
+    check_query(request)
+
 
 routers = [
     Router(
         "/v1",
         route_handlers=[views.router, whats_new.router, skills.router],
-        before_request=check_request,
+        before_request=_check_call,
         response_class=PrivateResponse,
         response_headers=[ResponseHeader(name=name, value=value) for name, value in NO_SNIFF.items()],
         security=[{"bearer": []}],

@@ -10,7 +10,7 @@ from everyskill.errors import InvalidText
 from everyskill.model import FeedbackType, Sentiment, SkillFile, SkillFolder
 from everyskill.model.inputs import MAX_IDS
 from everyskill.model.skills import SKILL_FILE_NAME
-from everyskill.web.api.types import Comment, Content, Description, FileHash, FileSize, Ids, Name, Version
+from everyskill.web.api.types import Comment, Content, Description, FileHash, FilePath, FileSize, Ids, Name, Version
 from everyskill.web.moments import Moment
 
 # What is not a skill is small. A body is parsed in one step, in which nobody else is served.
@@ -47,7 +47,7 @@ class NewFeedback(Struct, frozen=True, forbid_unknown_fields=True):
 class OtherFile(Struct, frozen=True, forbid_unknown_fields=True):
     """A file beside SKILL.md: its path within the folder, its size, and its SHA-256 in hex."""
 
-    path: Description
+    path: FilePath
     size: FileSize
     hash: FileHash
 
@@ -59,7 +59,9 @@ class SkillUpload(Struct, frozen=True, forbid_unknown_fields=True):
     description: Description
     content: Content
     category: Name | None = None
-    files: Annotated[list[OtherFile], Meta(max_length=MAX_IDS)] = []
+    files: Annotated[
+        list[OtherFile], Meta(max_length=MAX_IDS, extra_json_schema={"description": "The other files, each path once."})
+    ] = []
 
     def folder(self, slug: str) -> SkillFolder:
         """The upload as a folder. Raises InvalidText for a path outside of the folder, or one that is given twice."""

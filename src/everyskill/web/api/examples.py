@@ -25,6 +25,7 @@ from everyskill.model import (
     WhatsNewItem,
     WhatsNewPage,
 )
+from everyskill.model.whats_new import FeedCursor
 
 SKILL_ID = "0b7e1f0c-5a5e-4a51-9d0e-3f0c9a8a2f11"
 _VERSION_ID = "6d1c0a52-9f35-4a0e-8f57-0d9a1c3b7e20"
@@ -32,6 +33,8 @@ _HASH = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 _THEN = datetime(2026, 11, 2, 8, 15, tzinfo=UTC)
 _NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 _ABOUT = "Reviews a change for correctness and risk."
+
+_CURSOR = FeedCursor(_NOW, _NOW, SKILL_ID).encode()
 
 VIEW = UserSkillView("b1946ac9", "acme", "ann", SKILL_ID, _THEN, 2, 7)
 VIEW_STATES = {SKILL_ID: ViewState(SKILL_ID, _THEN, 2, 7, is_updated=True)}
@@ -41,7 +44,9 @@ CHANGES = [
 ]
 VISIT = Visit(VIEW, CHANGES, 4, _NOW)
 FEED = WhatsNewPage(
-    [WhatsNewItem(SKILL_ID, "Code review", "code-review", "engineering", _NOW, _THEN, 7)], "WyIyMDI2…", _NOW
+    [WhatsNewItem(SKILL_ID, "Code review", "code-review", "engineering", _NOW, _THEN, 7)],
+    _CURSOR,
+    _NOW,
 )
 SKILL = Skill(
     id=SKILL_ID,

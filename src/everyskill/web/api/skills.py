@@ -3,7 +3,10 @@
 from litestar import Request, Router, get, post, put
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
-from litestar.params import JSONBody
+from typing import Annotated
+
+from litestar.enums import RequestEncodingType
+from litestar.params import BodyKwarg, JSONBody
 
 from everyskill.errors import VersionNotFound
 from everyskill.model import FileDiff, Publication, Role, SkillDetail, SkillFeedback, SkillListPage, VersionSummary
@@ -13,11 +16,11 @@ from everyskill.web.api.bodies import MAX_BYTES, Count, NewFeedback, SkillUpload
 from everyskill.web.api.openapi import BODY_PROBLEMS, cacheable_responses, responses
 from everyskill.web.api.parameters import (
     Category,
-    Cursor,
     Limit,
     NewVersion,
     OldVersion,
     Since,
+    SkillCursor,
     SkillId,
     SkillName,
     SkillSlug,
@@ -26,6 +29,10 @@ from everyskill.web.api.parameters import (
 )
 from everyskill.web.auth.authentication import CurrentIdentity, CurrentTenant, provide_identity, require_role
 from everyskill.web.moments import read_moment
+
+# Either says something; null says nothing.
+_SAYS = [{"required": [name], "properties": {name: {"type": "string"}}} for name in ("comment", "sentiment")]
+Feedback = Annotated[NewFeedback, BodyKwarg(media_type=RequestEncodingType.JSON, schema_extra={"anyOf": _SAYS})]
 
 
 @get("/skills", responses=cacheable_responses(SkillListPage, examples.SKILLS))
@@ -36,7 +43,7 @@ async def list_skills(
     category: Category = None,
     text: Text = None,
     limit: Limit = DEFAULT_PAGE,
-    cursor: Cursor = None,
+    cursor: SkillCursor = None,
 ) -> SkillListPage:
     """A page of the catalog by slug, with your Updated badges. Records nothing."""
     return await tenant.list_skills(identity.user_id, category=category, text=text, limit=limit, cursor=cursor)
@@ -69,7 +76,7 @@ async def get_version_number(tenant: CurrentTenant, version_id: VersionId) -> Ve
     return VersionNumber(number)
 
 
-@get("/skills/{skill_id:str}/feedback-count", responses=cacheable_responses(Count, Count(3)))
+@get("/skills/{skill_id:str}/feedback-count", responses=cacheable_responses(Count, Count(3), 404))
 async def count_feedback(tenant: CurrentTenant, skill_id: SkillId, since: Since) -> Count:
     """How much feedback came since a moment."""
     return Count(await tenant.count_feedback_since(skill_id, read_moment("since", since)))
@@ -81,7 +88,7 @@ async def count_feedback(tenant: CurrentTenant, skill_id: SkillId, since: Since)
     responses=responses(201, SkillFeedback, examples.FEEDBACK, 404, *BODY_PROBLEMS),
 )
 async def add_feedback(
-    tenant: CurrentTenant, identity: CurrentIdentity, skill_id: SkillId, data: JSONBody[NewFeedback]
+    tenant: CurrentTenant, identity: CurrentIdentity, skill_id: SkillId, data: Feedback
 ) -> SkillFeedback:
     """Say what you think of the published version: a comment, a sentiment, or both."""
     return await tenant.add_feedback(
@@ -104,12 +111,15 @@ async def require_admin(connection: ASGIConnection, _: BaseRouteHandler) -> None
     guards=[require_admin],
     responses=responses(200, Publication, examples.PUBLICATION, *BODY_PROBLEMS),
 )
+# The parameter has the name that it has in get_skill: OpenAPI forbids two paths that differ only in names.
+@put("/skills/{skill:str}", responses=responses(200, Publication, examples.PUBLICATION, 404, *BODY_PROBLEMS))
 async def publish_skill(
-    tenant: CurrentTenant, identity: CurrentIdentity, slug: SkillSlug, data: JSONBody[SkillUpload]
+    tenant: CurrentTenant, identity: CurrentIdentity, skill: SkillSlug, data: JSONBody[SkillUpload]
 ) -> Publication:
     """Publish a skill under this slug, or its next version; nothing happens where nothing changed. Admins only."""
     folder = await tenant.run_in_worker(lambda: data.folder(slug))
     return await tenant.publish_skill(folder, author_id=identity.user_id)
+    return await tenant.publish_skill(data.folder(skill), author_id=identity.user_id)
 
 
 router = Router(

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, json
 
 from everyskill.model.inputs import (
     MAX_COMMENT_LENGTH,
@@ -13,7 +13,9 @@ from everyskill.model.inputs import (
     MAX_NAME_LENGTH,
     MAX_VERSION,
 )
-from everyskill.model.skills import MAX_CONTENT_LENGTH, MAX_FILE_SIZE
+from everyskill.model.skills import MAX_CONTENT_LENGTH, MAX_FILE_SIZE, MAX_SLUG_LENGTH, SLUG
+
+FILE_PATH_FORMAT = "path-in-folder"
 
 # PostgreSQL's text can hold every character but NUL.
 _WITHOUT_NUL = r"^[^\x00]*$"
@@ -22,12 +24,22 @@ _NOT_EMPTY = r"^[^\x00]+$"
 _NOT_BLANK = r"^\s*[^\x00\s][^\x00]*$"
 
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_LENGTH, pattern=_NOT_EMPTY)]
-Ids = Annotated[list[Id], Meta(max_length=MAX_IDS)]
+# Litestar describes no limits of what is in a list, but takes them from here.
+Ids = Annotated[list[Id], Meta(max_length=MAX_IDS, extra_json_schema={"extra": {"items": json.schema(Id)}})]
+Slug = Annotated[str, Meta(min_length=1, max_length=MAX_SLUG_LENGTH, pattern=f"^{SLUG.pattern}$")]
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH, pattern=_NOT_BLANK)]
 Description = Annotated[str, Meta(min_length=1, max_length=MAX_DESCRIPTION_LENGTH, pattern=_NOT_BLANK)]
 Comment = Annotated[str, Meta(min_length=1, max_length=MAX_COMMENT_LENGTH, pattern=_NOT_BLANK)]
-Content = Annotated[str, Meta(max_length=MAX_CONTENT_LENGTH, pattern=_WITHOUT_NUL)]
+# Without a pattern: matching a mebibyte takes milliseconds, and the service checks it anyway.
+Content = Annotated[
+    str, Meta(max_length=MAX_CONTENT_LENGTH, extra_json_schema={"description": "The SKILL.md, without NUL characters."})
+]
 Filter = Annotated[str, Meta(max_length=MAX_NAME_LENGTH, pattern=_WITHOUT_NUL)]
+# Its format has a name, because no pattern says what bodies.py checks.
+FilePath = Annotated[
+    str,
+    Meta(min_length=1, max_length=MAX_DESCRIPTION_LENGTH, extra_json_schema={"extra": {"format": FILE_PATH_FORMAT}}),
+]
 FileSize = Annotated[int, Meta(ge=0, le=MAX_FILE_SIZE)]
 FileHash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
 Limit = Annotated[int, Meta(ge=1, le=MAX_LIMIT)]

@@ -7,13 +7,18 @@ from everyskill.errors import ViewNotFound
 from everyskill.model import ChangeItem, UserSkillView, ViewState, Visit
 from everyskill.web.api import examples
 from everyskill.web.api.bodies import MAX_BYTES, ViewLookup, ViewReport
-from everyskill.web.api.openapi import BODY_PROBLEMS, cacheable_responses, responses
+from everyskill.web.api.openapi import BODY_PROBLEMS, OptionalBody, cacheable_responses, responses
 from everyskill.web.api.parameters import SkillId, SkillIds
 from everyskill.web.auth.authentication import CurrentIdentity, CurrentTenant
 from everyskill.web.moments import read_moment
 
 
-@post("/skills/{skill_id:str}/views", status_code=204, responses=responses(204, None, None, 404, *BODY_PROBLEMS))
+@post(
+    "/skills/{skill_id:str}/views",
+    status_code=204,
+    responses=responses(204, None, None, 404, *BODY_PROBLEMS),
+    operation_class=OptionalBody,
+)
 async def record_view(
     tenant: CurrentTenant, identity: CurrentIdentity, skill_id: SkillId, data: JSONBody[ViewReport | None] = None
 ) -> None:

@@ -1,0 +1,26 @@
+"""What schemathesis cannot read from the OpenAPI document: how to make text of our own formats."""
+
+from datetime import UTC
+from typing import Any
+
+import schemathesis
+from hypothesis import strategies
+from schemathesis import Case, HookContext
+
+from everyskill.model.whats_new import FeedCursor
+from everyskill.web.api.parameters import FEED_CURSOR_FORMAT
+from everyskill.web.api.types import FILE_PATH_FORMAT
+
+moments = strategies.datetimes(timezones=strategies.just(UTC))
+cursors = strategies.builds(FeedCursor, moments, moments, strategies.uuids().map(str))
+schemathesis.openapi.format(FEED_CURSOR_FORMAT, cursors.map(FeedCursor.encode))
+schemathesis.openapi.format(FILE_PATH_FORMAT, strategies.uuids().map("lib/{}.py".format))
+
+
+@schemathesis.hook
+def filter_case(context: HookContext, case: Case[Any]) -> bool:
+    """No upload names a file twice, which JSON Schema cannot say."""
+    body: Any = case.body
+    files = body.get("files") if isinstance(body, dict) else None
+    paths = [str(file.get("path")) for file in files if isinstance(file, dict)] if isinstance(files, list) else []
+    return len(set(paths)) == len(paths)
