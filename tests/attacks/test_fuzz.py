@@ -3,13 +3,11 @@
 import random
 from urllib.parse import quote
 
-import pytest
-
 from everyskill.handles import Database, Tenant
 from everyskill.web.app import create_app
-from tests.support.databases import Clone
+from tests.attacks.conftest import RunService
 from tests.support.http_clients import SETTINGS, bearer
-from tests.support.live_service import client_at, live_service, sign_in
+from tests.support.live_service import client_at, sign_in
 from tests.support.skills import publish
 
 REQUESTS = 400
@@ -94,12 +92,14 @@ def a_request(chance: random.Random, paths: list[str], known: list[str]) -> tupl
     return chance.choice(METHODS), "/".join(pieces) + f"?{query}", headers, chance.choice(BODIES)
 
 
-@pytest.mark.usefixtures("newest_server")
-async def test_no_request_makes_an_error_of_the_service(clone: Clone, database: Database, acme: Tenant) -> None:
+async def test_no_request_makes_an_error_of_the_service(
+    run_service: RunService, database: Database, acme: Tenant
+) -> None:
     known = ["pdf", (await publish(acme)).skill_id, (await acme.list_versions("pdf"))[0].id]
     paths = sorted({route.path_format for route in create_app(database, SETTINGS).routes} - {"/sign-out"})
     chance = random.Random(17)
-    async with live_service(clone) as (service, errors), client_at(service) as browser:
+    service = await run_service()
+    async with client_at(service) as browser:
         csrf_token = await sign_in(browser)
         writes = {"X-CSRF-Token": csrf_token}
         for number in range(REQUESTS):
@@ -107,5 +107,5 @@ async def test_no_request_makes_an_error_of_the_service(clone: Clone, database: 
             who = bearer(role="admin") if number % 2 else writes
             answer = await browser.request(method, target, headers=headers | who, content=body)
             assert answer.status_code < 500, (method, target, headers, body, answer.text)
-        assert errors == []
+        assert service.errors == []
         assert (await browser.get("/v1/skills", headers=bearer())).status_code == 200

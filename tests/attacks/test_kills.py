@@ -10,9 +10,10 @@ import asyncpg
 import httpx
 
 from everyskill.handles import Tenant
+from tests.attacks.conftest import RunService
 from tests.support.databases import Clone
 from tests.support.http_clients import bearer
-from tests.support.live_service import client_at, live_service
+from tests.support.live_service import client_at
 from tests.support.service_process import Service
 from tests.support.skills import publish
 
@@ -55,7 +56,7 @@ async def kill_in_the_middle(
 
 
 async def test_s14_what_was_acknowledged_before_a_kill_is_there(
-    newest_server: None, clone: Clone, acme: Tenant, owner: asyncpg.Connection
+    run_service: RunService, clone: Clone, acme: Tenant, owner: asyncpg.Connection
 ) -> None:
     skills = [(await publish(acme, slug)).skill_id for slug in ("a", "b", "c")]
     acknowledged: Counter[str] = Counter()
@@ -63,13 +64,13 @@ async def test_s14_what_was_acknowledged_before_a_kill_is_there(
     async def kill_connections() -> None:
         await owner.execute(KILL, clone.name)
 
-    async with live_service(clone) as (service, _):
+    service = await run_service()
 
-        async def kill_process() -> None:
-            service.process.send_signal(signal.SIGKILL)
+    async def kill_process() -> None:
+        service.process.send_signal(signal.SIGKILL)
 
-        for kill in (kill_connections, kill_connections, kill_connections, kill_process):
-            await kill_in_the_middle(service, skills, kill, acknowledged)
+    for kill in (kill_connections, kill_connections, kill_connections, kill_process):
+        await kill_in_the_middle(service, skills, kill, acknowledged)
     views = await acme.get_user_views_for_skills("ann", skills)
     assert all(views[skill].view_count >= acknowledged[skill] for skill in skills), (views, acknowledged)
     assert acknowledged.total() >= 4 * BEFORE

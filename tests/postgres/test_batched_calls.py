@@ -94,9 +94,8 @@ async def test_a_batch_locks_its_rows_in_one_order_whatever_the_order_of_its_cal
     skills = [(await publish(acme, slug)).skill_id for slug in ("a", "b", "c", "d")]
     pairs = [(user, skill) for user in ("ann", "bob") for skill in skills]
     random.Random(1).shuffle(pairs)
-    async with acme._transactions.write() as connection:
-        views = [NewUserSkillView(tenant_id="acme", user_id=user, skill_id=skill) for user, skill in pairs]
-        await record_views(connection, views)
+    views = [NewUserSkillView(tenant_id="acme", user_id=user, skill_id=skill) for user, skill in pairs]
+    await acme._transactions.run(lambda connection: record_views(connection, views))
     # In an empty table rows lie in the order in which they were written.
     question = "SELECT user_id, skill_id FROM user_skill_views ORDER BY {}"
     written, wanted = [await owner.fetch(question.format(order)) for order in ("ctid", "user_id, skill_id")]

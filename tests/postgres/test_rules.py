@@ -9,11 +9,11 @@ from msgspec.structs import replace
 
 from everyskill.database.feed.walk import FIND_ITEMS_AFTER
 from everyskill.database.people.users import insert_user
+from everyskill.database.transactions import TenantConnection
 from everyskill.errors import DatabaseReadOnly, SkillNotFound, UserNotFound
 from everyskill.handles import Tenant
-from everyskill.model import Outcome, SkillFile, SkillStatus
+from everyskill.model import Outcome, Role, SkillFile, SkillStatus
 from tests.support.skills import folder, is_badged, publish
-from everyskill.model import Outcome, Role, SkillStatus
 
 DAY = timedelta(days=1)
 MILLISECOND = timedelta(milliseconds=1)
@@ -642,13 +642,12 @@ async def test_s14_a_record_call_that_raised_has_changed_nothing(acme: Tenant, o
 
 
 async def test_s14_what_was_written_before_an_error_of_our_own_is_undone(acme: Tenant) -> None:
-    async def add_and_raise() -> None:
-        async with acme._transactions.write() as connection:
-            await insert_user(connection, "carol", email=None, name=None, role=Role.MEMBER)
-            raise SkillNotFound("pdf")
+    async def add_and_raise(connection: TenantConnection) -> None:
+        await insert_user(connection, "carol", email=None, name=None, role=Role.MEMBER)
+        raise SkillNotFound("pdf")
 
     with pytest.raises(SkillNotFound):
-        await add_and_raise()
+        await acme._transactions.run(add_and_raise)
     assert {user.id for user in await acme.list_users()} == {"ann", "bob"}
 
 

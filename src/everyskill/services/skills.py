@@ -139,13 +139,13 @@ async def _publish(connection: TenantConnection, folder: SkillFolder, author_id:
     return await _publish_next(connection, held.skill, folder, author_id)
 
 
-
 def _read_cursor(cursor: str) -> str:
     """The slug that a page ended with. Its skill may be gone by now: the next page begins behind it all the same."""
     try:
         return check_slug(cursor)
     except InvalidIdentifier as error:
         raise InvalidCursor(cursor) from error
+
 
 async def _lock_or_create(connection: TenantConnection, folder: SkillFolder, author_id: str | None) -> LockedSkill:
     held = await publishing.lock_skill(connection, folder.slug)

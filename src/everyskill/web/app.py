@@ -36,13 +36,7 @@ def create_app(database: Database, settings: WebSettings) -> Litestar:
         "render_error": pages.render_error,
     }
     app = Litestar(
-        route_handlers=[
-            *api.routers,
-            pages.create_router(form_limit=settings.form_limit),
-            health.router,
-            PrometheusController,
-        ],
-        route_handlers=[*api.routers, *pages.routers, health.router],
+        route_handlers=[*api.routers, pages.create_router(form_limit=settings.form_limit), health.router],
         dependencies={"identity": Provide(provide_identity), "tenant": Provide(provide_tenant)},
         exception_handlers={Exception: handle_exception},
         middleware=[with_metrics],

@@ -1,11 +1,11 @@
 """Skills: browse, read, compare and publish them, and say what you think of one."""
 
-from litestar import Request, Router, get, post, put
-from litestar.connection import ASGIConnection
-from litestar.handlers import BaseRouteHandler
 from typing import Annotated
 
+from litestar import Request, Router, get, post, put
+from litestar.connection import ASGIConnection
 from litestar.enums import RequestEncodingType
+from litestar.handlers import BaseRouteHandler
 from litestar.params import BodyKwarg, JSONBody
 
 from everyskill.errors import VersionNotFound
@@ -106,20 +106,18 @@ async def require_admin(connection: ASGIConnection, _: BaseRouteHandler) -> None
     require_role(await provide_identity(connection), Role.ADMIN)
 
 
-@put(
-    "/skills/{slug:str}",
-    guards=[require_admin],
-    responses=responses(200, Publication, examples.PUBLICATION, *BODY_PROBLEMS),
-)
 # The parameter has the name that it has in get_skill: OpenAPI forbids two paths that differ only in names.
-@put("/skills/{skill:str}", responses=responses(200, Publication, examples.PUBLICATION, 404, *BODY_PROBLEMS))
+@put(
+    "/skills/{skill:str}",
+    guards=[require_admin],
+    responses=responses(200, Publication, examples.PUBLICATION, 404, *BODY_PROBLEMS),
+)
 async def publish_skill(
     tenant: CurrentTenant, identity: CurrentIdentity, skill: SkillSlug, data: JSONBody[SkillUpload]
 ) -> Publication:
     """Publish a skill under this slug, or its next version; nothing happens where nothing changed. Admins only."""
-    folder = await tenant.run_in_worker(lambda: data.folder(slug))
+    folder = await tenant.run_in_worker(lambda: data.folder(skill))
     return await tenant.publish_skill(folder, author_id=identity.user_id)
-    return await tenant.publish_skill(data.folder(skill), author_id=identity.user_id)
 
 
 router = Router(
