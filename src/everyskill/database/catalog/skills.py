@@ -37,19 +37,20 @@ _MATCHES = """
 """
 
 # A page of the catalog, by skills_tenant_id_slug_unique.
-LIST_SKILLS = Statement(f"SELECT {_LISTED}, false AS is_updated FROM skills AS s {_MATCHES}", plan=CUSTOM_PLAN)
+LIST_SKILLS = Statement(f"SELECT {_LISTED}, false AS is_updated FROM skills AS s {_MATCHES}")
 
 # The same with the badges of a user, by user_skill_views_tenant_user_skill_unique.
-LIST_SKILLS_FOR_USER = Statement(
-    f"""
+LIST_SKILLS_FOR_USER = Statement(f"""
     SELECT {_LISTED}, coalesce({IS_UPDATED}, false) AS is_updated
       FROM skills AS s
-      LEFT JOIN user_skill_views AS v
-        ON v.tenant_id = :tenant_id AND v.user_id = :user_id AND v.skill_id = s.id
+      LEFT JOIN LATERAL (
+          SELECT views.last_viewed_at, views.last_viewed_version
+            FROM user_skill_views AS views
+           WHERE views.tenant_id = :tenant_id AND views.user_id = :user_id AND views.skill_id = s.id
+          OFFSET 0
+      ) AS v ON true
     {_MATCHES}
-    """,
-    plan=CUSTOM_PLAN,
-)
+""")
 
 # The categories in use, by skills_recent_updates_idx or by all skills of the tenant.
 LIST_CATEGORIES = Statement(

@@ -36,9 +36,12 @@ FIND_FIRST_PAGES = Statement(f"""
                  checkpoint.visible_at IS NOT NULL
                  AND (SELECT count(*)
                         FROM (SELECT
-                                FROM skills AS s
-                               WHERE s.tenant_id = :tenant_id AND {IS_PUBLISHED}
-                                 AND s.visible_at > checkpoint.visible_at
+                                FROM (SELECT skills.status
+                                        FROM skills
+                                       WHERE skills.tenant_id = :tenant_id
+                                         AND skills.visible_at > checkpoint.visible_at
+                                      OFFSET 0) AS s
+                               WHERE {IS_PUBLISHED}
                                LIMIT :max_lookups + 1) AS counted
                      ) <= :max_lookups AS has_few_changes,
                  checkpoint.*
@@ -62,9 +65,12 @@ FIND_FIRST_PAGES = Statement(f"""
                    WHERE v.tenant_id = :tenant_id AND v.user_id = asked.user_id AND found.has_few_views
                    UNION
                   SELECT s.id
-                    FROM skills AS s
-                   WHERE s.tenant_id = :tenant_id AND {IS_PUBLISHED} AND s.visible_at > found.visible_at
-                     AND NOT found.has_few_views AND found.has_few_changes
+                    FROM (SELECT skills.id, skills.status
+                            FROM skills
+                           WHERE skills.tenant_id = :tenant_id AND skills.visible_at > found.visible_at
+                             AND NOT found.has_few_views AND found.has_few_changes
+                          OFFSET 0) AS s
+                   WHERE {IS_PUBLISHED}
                    UNION
                   SELECT unnest(found.pending_skill_ids)
                    WHERE NOT found.has_few_views AND found.has_few_changes

@@ -3,20 +3,25 @@
 from datetime import datetime
 
 from everyskill.database.rules import IS_UPDATED
-from everyskill.database.statements import CUSTOM_NESTED_LOOP_PLAN, Statement
+from everyskill.database.statements import NESTED_LOOP_PLAN, Statement
 from everyskill.database.transactions import TenantConnection
 
-# Brings the user's updated views up to date: found by user_skill_views_tenant_user_skill_unique and skills_pkey, or
-# from skills_recent_updates_idx where that is less; written by user_skill_views_pkey. :as_of is exact and stored
-# moments are rounded to the millisecond; what is published after a list has a moment later than the list's even so
-# (catalog/visible_at.py).
+# Brings the user's updated views up to date: found by user_skill_views_tenant_user_skill_unique, and to each the skill
+# by skills_pkey, as nobody has more views than there are skills; written by user_skill_views_pkey. :as_of is exact and
+# stored moments are rounded to the millisecond; what is published after a list has a moment later than the list's even
+# so (catalog/visible_at.py).
 MARK_ALL_SEEN = Statement(
     f"""
     WITH updated AS (
         SELECT v.id, s.published_version
           FROM user_skill_views AS v
-          JOIN skills AS s ON s.tenant_id = v.tenant_id AND s.id = v.skill_id
-         WHERE v.tenant_id = :tenant_id AND v.user_id = :user_id AND s.tenant_id = :tenant_id
+          JOIN LATERAL (
+              SELECT skills.status, skills.updated_at, skills.published_version
+                FROM skills
+               WHERE skills.tenant_id = :tenant_id AND skills.id = v.skill_id
+              OFFSET 0
+          ) AS s ON true
+         WHERE v.tenant_id = :tenant_id AND v.user_id = :user_id
            AND {IS_UPDATED} AND s.updated_at <= :as_of::timestamptz
          -- The order in which batches of views lock their rows, so that no two deadlock.
          ORDER BY v.skill_id
@@ -32,7 +37,7 @@ MARK_ALL_SEEN = Statement(
     SELECT (SELECT count(*) FROM marked) AS marked,
            EXISTS (SELECT FROM users AS u WHERE u.tenant_id = :tenant_id AND u.id = :user_id) AS has_user
     """,
-    plan=CUSTOM_NESTED_LOOP_PLAN,
+    plan=NESTED_LOOP_PLAN,
 )
 
 
