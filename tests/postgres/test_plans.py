@@ -326,6 +326,43 @@ async def test_without_statistics_every_statement_looks_at_no_more_rows_than_it_
         assert {table: rows for table, rows in looked_at.items() if rows > most.get(table, 0)} == {}, statement.sql
 
 
+async def test_plans_that_were_made_on_an_empty_database_are_made_anew_when_it_fills(
+    acme: Tenant, owner: asyncpg.Connection, clone: Clone
+) -> None:
+    for table in TABLES:
+        await owner.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)")
+    pool = await open_pool(clone.service_url, size=1, statistics_seconds=0)
+    await explain_all(pool, "")
+    await owner.execute(FIRST_ROWS)
+    await explain_all(pool, "")
+    assert await owner.fetchval("SELECT count(*) FROM pg_class WHERE relname = ANY ($1) AND reltuples > 0", TABLES) == 2
+    await owner.execute(STAGE + CHECKPOINT)
+    plans = await explain_all(pool, "ANALYZE, ")
+    await pool.close()
+    for plan, (statement, _, most) in zip(plans, MAX_TOUCHED, strict=True):
+        for table in TABLES:
+            assert touched(plan, table) <= 2 * most.get(table, 0), (table, statement.sql)
+
+
+async def test_only_the_application_may_have_new_tables_analyzed(owner: asyncpg.Connection) -> None:
+    granted = "SELECT has_function_privilege($1, 'everyskill_analyze_new_tables()', 'EXECUTE')"
+    roles = ("everyskill_app", "everyskill_operator")
+    assert [await owner.fetchval(granted, role) for role in roles] == [True, False]
+
+
+# The first skills and views: two pages of each, which is when tables are analyzed for the first time.
+FIRST_ROWS = """
+SET session_replication_role = replica;
+INSERT INTO users (tenant_id, id) VALUES ('acme', 'first');
+INSERT INTO skills (tenant_id, id, name, slug, description, category, status, published_version_id, published_version,
+                    updated_at)
+SELECT 'acme', 'f' || n, 'Skill ' || n, 'first-' || n, 'What it does.', 'general', 'published', 'f' || n || 'v1', 1,
+       now() - interval '80 days'
+  FROM generate_series(1, 100) AS n;
+INSERT INTO user_skill_views (tenant_id, user_id, skill_id, last_viewed_at, last_viewed_version)
+SELECT 'acme', 'first', 'f' || n, now(), 1 FROM generate_series(1, 100) AS n;
+SET session_replication_role = origin;
+"""
 CHECKPOINT = "INSERT INTO feed_checkpoints (tenant_id, user_id, visible_at) VALUES ('acme', 'caught-up', now())"
 
 

@@ -4,8 +4,9 @@ It refuses a wrong server, a wrong role and a wrong revision.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -31,6 +32,9 @@ Connect: TypeAlias = Callable[..., Coroutine[Any, Any, asyncpg.Connection]]
 
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0
+# How often a pool has tables that grew analyzed: autovacuum comes once a minute.
+STATISTICS_SECONDS = 1.0
+ANALYZE_NEW_TABLES = "SELECT public.everyskill_analyze_new_tables()"
 
 _ROLE = """
 SELECT current_user AS name,
@@ -71,7 +75,9 @@ async def connect_once(
         return await connect(url, timeout=CONNECT_SECONDS, command_timeout=answer_seconds)
 
 
-async def open_pool(url: str, *, size: int, connect: Connect = asyncpg.connect) -> asyncpg.Pool:
+async def open_pool(
+    url: str, *, size: int, connect: Connect = asyncpg.connect, statistics_seconds: float = STATISTICS_SECONDS
+) -> asyncpg.Pool:
     """Opens a pool of at most `size` connections after `check_serving` approved of them."""
     with translate_driver_errors(), translate_url_errors():
         pool = await asyncpg.create_pool(
@@ -82,6 +88,7 @@ async def open_pool(url: str, *, size: int, connect: Connect = asyncpg.connect) 
             max_size=size,
             timeout=CONNECT_SECONDS,
             command_timeout=ANSWER_SECONDS,
+            setup=_analyzing(statistics_seconds),
             reset=_keep_settings,
             server_settings={"application_name": "everyskill"},
         )
@@ -173,6 +180,28 @@ def translate_url_errors() -> Iterator[None]:
         asyncpg.CantChangeRuntimeParamError,
     ) as error:
         raise InvalidSetting("database URL", str(error)) from error
+
+
+def _analyzing(seconds: float) -> Callable[[AnyConnection], Coroutine[Any, Any, None]]:
+    """Before a connection is used, once in so many seconds: new statistics of young tables that grew.
+
+    In a small table without statistics every index that begins with the tenant looks as good as the right one, and a
+    plan that was made then is kept. ANALYZE makes all sessions plan anew.
+    """
+    due: float | None = None
+
+    async def analyze(connection: AnyConnection) -> None:
+        nonlocal due
+        now, was_due = time.monotonic(), due
+        if was_due is not None and now < was_due:
+            return
+        due = now + seconds
+        # Not before the first use, which checks whose database this is.
+        if was_due is not None:
+            with suppress(asyncpg.PostgresError):
+                await connection.execute(ANALYZE_NEW_TABLES)
+
+    return analyze
 
 
 async def _keep_settings(connection: asyncpg.Connection) -> None:

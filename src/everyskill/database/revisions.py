@@ -5,5 +5,6 @@ REVISIONS: tuple[str, ...] = (
     "0039_create_user_skill_views",
     "0040_create_feed_checkpoints",
     "0041_add_session_generation",
+    "0042_analyze_new_tables",
 )
 HEAD = REVISIONS[-1]
