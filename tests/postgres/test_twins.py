@@ -89,6 +89,7 @@ def about_user(user: str) -> dict[str, Ask]:
     return {
         "get_user": lambda t: t.get_user(user),
         "get_active_user": lambda t: t.get_active_user(user),
+        "get_session_generation": lambda t: t.get_session_generation(user),
         "list_skills": lambda t: t.list_skills(user),
         "get_user_views": lambda t: t.get_user_views_for_skills(user, IDS),
         "get_updated": lambda t: t.get_updated_skill_ids(user, IDS),
@@ -133,6 +134,7 @@ def writes_to_skill(skill: str) -> dict[str, Ask]:
 def writes_to_user(user: str) -> dict[str, Ask]:
     return {
         "mark_all_seen": lambda t: t.mark_all_seen(user, NOW),
+        "end_sessions": lambda t: t.end_sessions(user),
         "admit_user": lambda t: t.admit_user(user, email=f"{user}@example.org"),
     }
 

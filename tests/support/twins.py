@@ -87,7 +87,7 @@ def rows_of_twin(tenant_id: str) -> Rows:
     hours = 0.4 if more else 900
     changes: dict[str, dict[str, Any]] = {
         "tenants": {"id": tenant_id, "name": "Theirs", "slug": tenant_id, "is_active": more},
-        "users": {"name": "theirs", "role": "admin"},
+        "users": {"name": "theirs", "role": "admin", "session_generation": 7},
         "skills": {"name": "theirs", "category": "theirs", "status": "published" if more else "archived"}
         | {"updated_at": ago(hours=hours), "visible_at": ago(days=-1 if more else 40), "author_id": None},
         "skill_versions": {"description": "theirs", "content": "theirs", "content_hash": "theirs", "created_by": None},

@@ -86,12 +86,8 @@ async def service(newest_server: None, clone: Clone) -> AsyncIterator[Service]:
         EVERYSKILL_JWT_AUDIENCE=AUDIENCE,
     )
     service = await started(process)
-    assert process.stderr is not None
-    # A full pipe would stop the service.
-    logged = asyncio.create_task(process.stderr.read())
     yield service
-    process.terminate()
-    await asyncio.gather(logged, process.wait())
+    await service.kill()
 
 
 @pytest.mark.parametrize(
