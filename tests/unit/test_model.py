@@ -11,6 +11,7 @@ from msgspec import Struct
 from everyskill.errors import InvalidCursor, InvalidIdentifier
 from everyskill.model import ChangeItem, SkillFile, SkillFolder, SkillStatus, UserSkillView, VersionFacts
 from everyskill.model.changes import detect_changes, is_updated
+from everyskill.model.inputs import MAX_IDS, check_ids
 from everyskill.model.skills import check_slug, hash_of_files
 from everyskill.model.whats_new import FeedCursor
 
@@ -147,3 +148,8 @@ def test_a_skill_of_one_file_hashes_its_bytes() -> None:
 def test_a_slug_is_lower_case_words_joined_by_hyphens(slug: str) -> None:
     with pytest.raises(InvalidIdentifier):
         check_slug(slug)
+
+
+def test_as_many_ids_as_are_allowed_are_allowed() -> None:
+    ids = [str(number) for number in range(MAX_IDS)]
+    assert check_ids("skill_id", [*ids, *ids]) == ids

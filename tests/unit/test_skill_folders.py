@@ -25,8 +25,8 @@ from everyskill.skill_folders import (
     slug_of_folder,
 )
 from everyskill.skill_folders.front_matter import MAX_DEPTH, MAX_FRONT_MATTER_LENGTH
-from everyskill.skill_folders.walk import MAX_ENTRIES
 from tests.support.skill_folders import MAX_NAME, MAX_PATH, closed, dig
+from everyskill.skill_folders.walk import MAX_ENTRIES, list_files
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "skills"
 GOOD = "---\nname: Release notes\ndescription: Turns changes into notes.\n---\n\n# Steps\n"
@@ -455,6 +455,15 @@ def test_links_that_multiply_without_end_are_broken(root: Path) -> None:
             (root / level / str(number)).symlink_to(f"../{chr(ord(level) + 1)}")
     (root / "d").mkdir()
     (folder / "link").symlink_to("../a")
+    assert error_of(folder).reason == f"must not hold more than {MAX_ENTRIES:,} files and folders"
+
+
+def test_a_skill_may_hold_so_many_files_and_not_one_more(root: Path) -> None:
+    folder = make_skill(root / "skill")
+    for number in range(1, MAX_ENTRIES):
+        (folder / str(number)).touch()
+    assert len(list_files(folder, root=root)) == MAX_ENTRIES
+    (folder / "one more").touch()
     assert error_of(folder).reason == f"must not hold more than {MAX_ENTRIES:,} files and folders"
 
 

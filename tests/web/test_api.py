@@ -631,7 +631,8 @@ async def test_a_full_queue_is_answered_by_come_back(clone: Clone, monkeypatch: 
 async def test_beyond_the_limit_requests_are_sent_away_to_come_back(app: Litestar, acme: Tenant) -> None:
     narrow = create_app(app.state.database, replace(SETTINGS, busy_limit=1))
     async with client_of(narrow, bearer()) as ann:
-        answers = await asyncio.gather(*(ann.get("/v1/skills") for _ in range(5)))
+        *answers, probe = await asyncio.gather(*(ann.get("/v1/skills") for _ in range(5)), ann.get("/health/live"))
+        assert probe.status_code == 200, "a process that is only busy is not restarted"
         busy = [answer for answer in answers if answer.status_code == 503]
         assert (len(busy), code_of(busy[0])) == (4, "too_busy")
         assert int(busy[0].headers["retry-after"]) > 0

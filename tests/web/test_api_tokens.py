@@ -574,6 +574,17 @@ async def test_a_known_token_is_not_known_beyond_its_end() -> None:
         await verifier.verify(signed(exp=now - LEEWAY_SECONDS * 2))
 
 
+async def test_a_user_that_is_known_of_one_tenant_is_not_the_namesake_of_another(
+    newest_server: None, database: Database, acme: Tenant, globex: Tenant
+) -> None:
+    await acme.add_user("carol", role="admin")
+    await globex.add_user("carol", role="member")
+    users = UserCache(database)
+    roles = [(await users.find(tenant, "carol")).role for tenant in ("acme", "globex")]
+    roles += [(await users.admit(tenant, "carol", email=None, name=None)).role for tenant in ("globex", "acme")]
+    assert roles == [Role.ADMIN, Role.MEMBER, Role.MEMBER, Role.ADMIN]
+
+
 async def test_a_user_is_looked_up_again_after_half_a_minute(
     newest_server: None, database: Database, acme: Tenant, owner: asyncpg.Connection
 ) -> None:
