@@ -25,8 +25,8 @@ from everyskill.skill_folders import (
     slug_of_folder,
 )
 from everyskill.skill_folders.front_matter import MAX_DEPTH, MAX_FRONT_MATTER_LENGTH
-from tests.support.skill_folders import MAX_NAME, MAX_PATH, closed, dig
 from everyskill.skill_folders.walk import MAX_ENTRIES, list_files
+from tests.support.skill_folders import MAX_NAME, MAX_PATH, closed, dig
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "skills"
 GOOD = "---\nname: Release notes\ndescription: Turns changes into notes.\n---\n\n# Steps\n"
