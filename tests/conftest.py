@@ -20,7 +20,9 @@ from everyskill.embedded import EmbeddedServer
 from everyskill.handles import Database, Tenant
 from everyskill.web.app import create_app
 from tests.support.databases import POSTGRES_VERSIONS, Clone, add_tenant, cloned, make_template, open_database
-from tests.support.http_clients import SETTINGS, bearer, client_of
+from tests.support.http_clients import AUDIENCE, ISSUER, SECRET, SETTINGS, bearer, client_of
+from tests.support.live_service import RunService
+from tests.support.service_process import Service, start, started
 
 # A shell that runs the tests in the background has SIGINT ignored, and every program under test would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -166,6 +168,36 @@ async def admin(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
     """A client that sends the token of bob of acme, an admin."""
     async with client_of(app, bearer("bob", role="admin")) as client:
         yield client
+
+
+@pytest.fixture
+async def run_service(newest_server: None, clone: Clone) -> AsyncIterator[RunService]:
+    """Starts a service with settings by their names in lower case: `await run_service(busy_limit=4)`."""
+    running: list[Service] = []
+
+    async def run(*, max_files: int | None = None, **settings: object) -> Service:
+        if "jwks_url" not in settings:
+            settings["jwt_secret"] = SECRET
+        named = {f"EVERYSKILL_{name.upper()}": str(value) for name, value in settings.items()}
+        process = await start(
+            max_files=max_files,
+            EVERYSKILL_DATABASE_URL=clone.service_url,
+            EVERYSKILL_JWT_ISSUER=ISSUER,
+            EVERYSKILL_JWT_AUDIENCE=AUDIENCE,
+            **named,
+        )
+        running.append(await started(process))
+        return running[-1]
+
+    yield run
+    for service in running:
+        await service.kill()
+
+
+@pytest.fixture
+async def service(run_service: RunService) -> Service:
+    """The HTTP service as a process of its own."""
+    return await run_service()
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from everyskill.handles import Tenant
-from tests.attacks.conftest import RunService
 from tests.support.databases import Clone
 from tests.support.http_clients import bearer
+from tests.support.live_service import RunService, client_at
 from tests.support.locks import locked_view
 from tests.support.service_process import SECONDS, Service
 from tests.support.skills import publish
@@ -51,7 +51,7 @@ async def connections(
 
 
 def caller_of(service: Service, tenant: str = "acme") -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=service.url, headers=bearer(tenant=tenant), timeout=SECONDS)
+    return client_at(service, bearer(tenant=tenant))
 
 
 async def is_closed_by_the_service(stream: Stream) -> bool:

@@ -14,10 +14,9 @@ import pytest
 
 from everyskill.handles import Tenant
 from everyskill.web.auth.sessions import SESSION_COOKIE
-from tests.attacks.conftest import RunService
 from tests.support.databases import Clone
 from tests.support.http_clients import AUDIENCE, ISSUER, SECRET, claims_of
-from tests.support.live_service import client_at, sign_in
+from tests.support.live_service import RunService, client_at, sign_in
 from tests.support.skills import publish
 
 pytestmark = pytest.mark.usefixtures("newest_server")

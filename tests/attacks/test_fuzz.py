@@ -5,9 +5,8 @@ from urllib.parse import quote
 
 from everyskill.handles import Database, Tenant
 from everyskill.web.app import create_app
-from tests.attacks.conftest import RunService
 from tests.support.http_clients import SETTINGS, bearer
-from tests.support.live_service import client_at, sign_in
+from tests.support.live_service import RunService, client_at, sign_in
 from tests.support.skills import publish
 
 REQUESTS = 400

@@ -6,8 +6,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from everyskill.handles import Tenant
-from tests.attacks.conftest import RunService
-from tests.support.live_service import client_at, sign_in
+from tests.support.live_service import RunService, client_at, sign_in
 from tests.support.skills import publish
 
 JS = "javascript:alert(1)"

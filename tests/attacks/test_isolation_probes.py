@@ -11,9 +11,8 @@ import pytest
 from everyskill.database.policies import TENANT_COLUMNS
 from everyskill.handles import Database, Tenant
 from everyskill.web.app import create_app
-from tests.attacks.conftest import RunService
 from tests.support.http_clients import SETTINGS, bearer
-from tests.support.live_service import client_at, sign_in
+from tests.support.live_service import RunService, client_at, sign_in
 from tests.support.skills import publish
 
 LATE = "2026-01-01T00:00:00Z"

@@ -6,7 +6,6 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
-import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -14,9 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from everyskill.handles import Tenant
 from everyskill.web.auth.keys import FRESH_SECONDS, MAX_KEY_SET_BYTES, PublishedKeys
 from everyskill.web.refusals import KeysUnavailable
-from tests.attacks.conftest import RunService
 from tests.support.http_clients import authorization, claims_of, code_of
-from tests.support.service_process import SECONDS
+from tests.support.live_service import RunService, client_at
 
 # A test that hangs fails after these.
 GUARD_SECONDS = 30
@@ -265,7 +263,7 @@ async def test_a_live_service_answers_whatever_its_endpoint_does(
     token = jwt.encode(claims_of(), private_key, algorithm="RS256", headers={"kid": "one"})
     async with listening(answer) as endpoint:
         service = await run_service(jwks_url=endpoint.url)
-        async with httpx.AsyncClient(base_url=service.url, headers=authorization(token), timeout=SECONDS) as client:
+        async with client_at(service, authorization(token)) as client:
             asking = [asyncio.ensure_future(client.get("/v1/skills")) for _ in range(100)]
             assert (await client.get("/health/live")).status_code == 200
             answers = await asyncio.gather(*asking)

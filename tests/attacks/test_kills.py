@@ -10,10 +10,9 @@ import asyncpg
 import httpx
 
 from everyskill.handles import Tenant
-from tests.attacks.conftest import RunService
 from tests.support.databases import Clone
 from tests.support.http_clients import bearer
-from tests.support.live_service import client_at
+from tests.support.live_service import RunService, client_at
 from tests.support.service_process import Service
 from tests.support.skills import publish
 

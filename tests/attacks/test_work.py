@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from everyskill.handles import Tenant
-from tests.attacks.conftest import RunService
 from tests.support.http_clients import bearer
+from tests.support.live_service import client_at
 from tests.support.service_process import SECONDS, Service
 from tests.support.skills import publish
 
@@ -19,11 +19,6 @@ MEBIBYTE = 1024 * 1024
 
 # What each of these attacks is sent so often that it takes seconds.
 REPEATED = 16
-
-
-@pytest.fixture
-async def service(run_service: RunService) -> Service:
-    return await run_service()
 
 
 @pytest.fixture
@@ -45,7 +40,7 @@ async def other(service: Service, globex: Tenant) -> AsyncIterator[httpx.AsyncCl
 
 
 def client(service: Service, headers: dict[str, str]) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=service.url, headers=headers, timeout=3 * SECONDS)
+    return client_at(service, headers, seconds=3 * SECONDS)
 
 
 @pytest.mark.parametrize(

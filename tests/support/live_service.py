@@ -1,6 +1,8 @@
-"""Clients of a live service."""
+"""A live service with settings of the test's own, and its clients."""
 
 import re
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 import httpx
 import jwt
@@ -8,10 +10,14 @@ import jwt
 from tests.support.http_clients import SECRET, claims_of
 from tests.support.service_process import SECONDS, Service
 
+RunService: TypeAlias = Callable[..., Awaitable[Service]]
 
-def client_at(service: Service, headers: dict[str, str] | None = None) -> httpx.AsyncClient:
+
+def client_at(
+    service: Service, headers: dict[str, str] | None = None, *, seconds: float = SECONDS
+) -> httpx.AsyncClient:
     """A client of the service over its socket, with redirects left to the test."""
-    return httpx.AsyncClient(base_url=service.url, headers=headers, timeout=SECONDS)
+    return httpx.AsyncClient(base_url=service.url, headers=headers, timeout=seconds)
 
 
 async def sign_in(browser: httpx.AsyncClient, user: str = "ann", **claims: str) -> str:

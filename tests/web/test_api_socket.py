@@ -11,27 +11,15 @@ import pytest
 
 from everyskill.handles import Tenant
 from tests.support.databases import Clone
-from tests.support.http_clients import AUDIENCE, ISSUER, SECRET, bearer
+from tests.support.http_clients import bearer
+from tests.support.live_service import client_at
 from tests.support.service_process import SECONDS, Service, start, started
 from tests.support.skills import publish
 
 
 @pytest.fixture
-async def service(newest_server: None, clone: Clone) -> AsyncIterator[Service]:
-    process = await start(
-        EVERYSKILL_DATABASE_URL=clone.service_url,
-        EVERYSKILL_JWT_SECRET=SECRET,
-        EVERYSKILL_JWT_ISSUER=ISSUER,
-        EVERYSKILL_JWT_AUDIENCE=AUDIENCE,
-    )
-    service = await started(process)
-    yield service
-    await service.kill()
-
-
-@pytest.fixture
 async def caller(service: Service) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=service.url, headers=bearer(), timeout=SECONDS) as client:
+    async with client_at(service, bearer()) as client:
         yield client
 
 
@@ -103,7 +91,7 @@ async def wait_until_closed(url: str) -> None:
 
 @pytest.mark.parametrize("name", ["X-Long", "Cookie", "Authorization"])
 async def test_headers_beyond_the_limit_are_refused(service: Service, name: str) -> None:
-    async with httpx.AsyncClient(base_url=service.url, timeout=SECONDS) as client:
+    async with client_at(service) as client:
         response = await client.get("/health/live", headers={name: "x" * 16_384})
         assert response.status_code == 431
         assert (await client.get("/health/live")).status_code == 200
@@ -159,7 +147,7 @@ async def test_a_taken_address_is_named(service: Service, clone: Clone) -> None:
 
 async def test_a_demo_answers_to_names_of_this_machine_alone(newest_server: None, clone: Clone) -> None:
     service = await started(await start("--demo", EVERYSKILL_DATABASE_URL=clone.service_url))
-    async with httpx.AsyncClient(base_url=service.url, timeout=SECONDS) as client:
+    async with client_at(service) as client:
         assert (await client.get("/health/live")).status_code == 200
         rebound = await client.get("/health/live", headers={"Host": "evil.example.org"})
     assert rebound.status_code == 421
