@@ -57,11 +57,9 @@ def diff_texts(old: str, new: str) -> FileDiff:
     removed, added = len(before) - end - start, len(after) - end - start
     first = max(start - _CONTEXT, 0)
     before, after = (lines[first : len(lines) - end + _CONTEXT] for lines in (before, after))
-    is_searched = max(removed, added) <= MAX_SEARCHED_LINES
-    is_long = not is_searched and removed + added > MAX_SHOWN_LINES
-    if is_long or sum(map(len, before)) + sum(map(len, after)) > MAX_SHOWN_CHARACTERS:
+    if removed + added > MAX_SHOWN_LINES or sum(map(len, (*before, *after))) > MAX_SHOWN_CHARACTERS:
         return FileDiff(SKILL_FILE_NAME, "changed", too_large=removed + added)
-    if is_searched:
+    if max(removed, added) <= MAX_SEARCHED_LINES:
         groups = SequenceMatcher(None, before, after).get_grouped_opcodes(_CONTEXT)
     else:
         groups = iter([_one_block(start - first, removed, added, len(before) - removed)])
