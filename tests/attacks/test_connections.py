@@ -113,6 +113,19 @@ async def test_more_connections_than_files_are_no_end(run_service: RunService, a
     assert len(lines) < 20, lines
 
 
+async def test_a_process_that_may_open_no_more_files_says_so_once_a_minute(
+    run_service: RunService, acme: Tenant
+) -> None:
+    service = await run_service(max_files=64)
+    async with connections(service, 400):
+        await asyncio.sleep(3)
+    async with caller_of(service) as caller:
+        assert (await caller.get("/v1/skills")).status_code == 200
+    _, lines = await service.stop()
+    warned = sorted(str(line["event"]) for line in lines if line["level"] != "info")
+    assert warned == ["connection not accepted", "too many connections"]
+
+
 async def test_a_client_that_does_not_read_keeps_nobody_waiting(run_service: RunService, acme: Tenant) -> None:
     service = await run_service(busy_limit=10, send_timeout=2)
     asking = request("/schema") * 100
