@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from litestar.datastructures import Headers
@@ -95,19 +95,19 @@ class _Server(uvicorn.Server):
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             now = asyncio.get_running_loop().time()
-            for connection in list(self.server_state.connections):
-                connection.close_if_late(now)  # type: ignore[union-attr] # all are ours
+            for connection in self._connections:
+                connection.close_if_late(now)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finishes what was sent before the signal, and what is sent on open connections shortly after it."""
         await self._stop_listening(sockets or [])
         self.server_state.default_headers = [*self.server_state.default_headers, CLOSE_HEADER]
-        for connection in self.server_state.connections:
-            connection.close_after_response()  # type: ignore[union-attr]
-        rounds = 20
-        while self.server_state.connections and not self.force_exit and rounds:
-            await asyncio.sleep(_LINGER_SECONDS / 20)
-            rounds -= 1
+        for connection in self._connections:
+            connection.close_after_response()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_SECONDS):
+                while self._connections and not self.force_exit:  # noqa: ASYNC110 - uvicorn has no event for it
+                    await asyncio.sleep(0.05)
         await super().shutdown(sockets)
 
     async def _stop_listening(self, listeners: list[socket.socket]) -> None:
@@ -121,6 +121,10 @@ class _Server(uvicorn.Server):
             server.close()
         for connection in queued:
             await asyncio.get_running_loop().connect_accepted_socket(self._create_protocol, connection)
+
+    @property
+    def _connections(self) -> list[BoundedProtocol]:
+        return cast(list[BoundedProtocol], list(self.server_state.connections))
 
     def _create_protocol(self) -> asyncio.Protocol:
         create: Any = self.config.http_protocol_class
