@@ -4,15 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
 
 import everyskill
+from everyskill import services
 from everyskill.database.connection_shares import ConnectionShares
 from everyskill.database.feed.mark_seen import mark_all_seen
 from everyskill.database.transactions import TenantConnection, TenantTransactions
-from everyskill.errors import LockTimeout
+from everyskill.errors import LockTimeout, TenantExists
 from everyskill.handles import Database, Tenant
 from everyskill.model import Publication
 from tests.support.databases import Clone, add_tenant
@@ -46,7 +48,9 @@ CALLS: dict[str, Callable[[Tenant, str], Awaitable[Any]]] = {
     "list_categories": lambda t, s: t.list_categories(),
     "list_versions": lambda t, s: t.list_versions("pdf"),
     "compare_versions": lambda t, s: t.compare_versions("pdf", 1, 1),
-    "get": lambda t, s: t.get(),
+    "create_tenant": lambda t, s: create_again(t),
+    "get_tenant": lambda t, s: t.get(),
+    "add_user": lambda t, s: t.add_user(str(uuid4())),
     "get_user": lambda t, s: t.get_user("ann"),
     "get_active_user": lambda t, s: t.get_active_user("ann"),
     "admit_user": lambda t, s: t.admit_user("ann"),
@@ -58,10 +62,19 @@ CALLS: dict[str, Callable[[Tenant, str], Awaitable[Any]]] = {
 WAITING = ("record_skill_view", "visit_skill", "mark_all_seen", "publish_skill", "archive and restore")
 
 
+async def create_again(tenant: Tenant) -> None:
+    with pytest.raises(TenantExists):
+        await tenant.create("Again")
+
+
 async def archive_and_restore(tenant: Tenant) -> None:
     await publish(tenant, "other")
     await tenant.archive_skill("other")
     await tenant.restore_skill("other")
+
+
+def test_s18_is_held_for_every_call() -> None:
+    assert set(services.__all__) == CALLS.keys() - {"archive and restore"} | {"archive_skill", "restore_skill"}
 
 
 @pytest.fixture
