@@ -47,7 +47,7 @@ class NeedsHttps(RequestRefused):
 
 
 class BodyTooSlow(RequestRefused):
-    """A body that did not arrive within `body_timeout`. Until then the request counted against `busy_limit`."""
+    """A body that did not arrive within `body_timeout`, or of somebody unknown who gave way to later ones."""
 
     code = "body_too_slow"
     sentence = "The body of the request did not arrive in time."
@@ -121,7 +121,7 @@ class HostUnreadable(RequestRefused):
 
 
 class TooBusy(RequestRefused):
-    """`busy_limit` requests are in progress already."""
+    """`busy_limit` requests are in progress already, or half as many of this tenant."""
 
     code = "too_busy"
     sentence = "The service is busy. Try again in a moment."
