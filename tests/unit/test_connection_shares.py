@@ -1,0 +1,99 @@
+"""The shares of a pool: what stuck tenants may hold of it, and what is left to the others (S18)."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import pytest
+
+from everyskill.database.connection_shares import ConnectionShares
+from everyskill.database.places import Patience
+from everyskill.errors import LockTimeout, Overloaded
+
+SIZE = 20
+TENANTS = [f"tenant {number}" for number in range(10)]
+
+
+class Pool:
+    """A pool that never runs out, as the shares alone are under test."""
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[None]:
+        yield
+
+
+class Stuck:
+    """Calls that meet a lock until it is released, and how many connections they held at most, by what and by whom."""
+
+    def __init__(self, *, queue_size: int = 10_000) -> None:
+        pool: Any = Pool()
+        self.shares = ConnectionShares(pool, size=SIZE, queue_size=queue_size, call_seconds=20)
+        self.released = asyncio.Event()
+        self.held: Counter[tuple[str, str]] = Counter()
+        self.most_held: Counter[str] = Counter()
+
+    def call(self, tenant_id: str) -> "asyncio.Task[None]":
+        return asyncio.create_task(self.shares.run(tenant_id, partial(self._attempt, tenant_id)))
+
+    async def _attempt(self, tenant_id: str, patience: Patience) -> None:
+        async with self.shares.connection(tenant_id, patience):
+            self.held[patience.on, tenant_id] += 1
+            self._note(f"{patience.on} of a tenant", self.held[patience.on, tenant_id])
+            self._note(patience.on, sum(held for (on, _), held in self.held.items() if on == patience.on))
+            await asyncio.sleep(0.01 if patience.on == "wait" else 0.001)
+            self.held[patience.on, tenant_id] -= 1
+        if not self.released.is_set():
+            raise LockTimeout
+
+    def _note(self, what: str, held: int) -> None:
+        self.most_held[what] = max(self.most_held[what], held)
+
+
+async def test_s18_stuck_tenants_hold_half_of_the_connections_and_try_on_a_fifth() -> None:
+    stuck = Stuck()
+    calls = [stuck.call(tenant_id) for tenant_id in TENANTS]
+    # Once each of them is known to be stuck, further calls of theirs are tried too.
+    await asyncio.sleep(0.1)
+    calls += [stuck.call(tenant_id) for tenant_id in TENANTS for _ in range(10)]
+    await asyncio.sleep(0.3)
+    stuck.released.set()
+    await asyncio.gather(*calls)
+    assert (stuck.most_held["wait"], stuck.most_held["tries"]) == (SIZE // 2, SIZE // 5)
+
+
+async def test_s18_one_stuck_tenant_holds_a_quarter_of_the_connections() -> None:
+    stuck = Stuck()
+    calls = [stuck.call("acme") for _ in range(30)]
+    await asyncio.sleep(0.2)
+    stuck.released.set()
+    await asyncio.gather(*calls)
+    assert stuck.most_held["wait of a tenant"] == SIZE // 4
+
+
+async def test_s18_however_many_tenants_ask_without_end_another_still_finds_room() -> None:
+    stuck = Stuck(queue_size=20)
+    calls = [stuck.call(tenant_id) for _ in range(20) for tenant_id in TENANTS[:3]]
+    await asyncio.sleep(0.1)
+    another = stuck.call("another")
+    await asyncio.sleep(0.1)
+    assert not another.done()
+    stuck.released.set()
+    await another
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {type(None), Overloaded}
+
+
+async def test_a_call_without_a_place_ends_at_its_deadline() -> None:
+    stuck = Stuck()
+    now = asyncio.get_running_loop().time()
+    async with stuck.shares.connection("acme", Patience("1s", "tries", now + 10)):
+        calls = [stuck.shares.connection("acme", Patience("1s", "tries", now + 0.1)) for _ in range(SIZE // 5)]
+        for call in calls[:-1]:
+            await call.__aenter__()
+        with pytest.raises(LockTimeout):
+            await calls[-1].__aenter__()
+        for call in calls[:-1]:
+            await call.__aexit__(None, None, None)
