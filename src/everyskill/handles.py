@@ -108,7 +108,7 @@ class Database:
             self._shares = ConnectionShares(self._pool, size=self._pool_size, queue_size=self._queue_size)
             self._batched = BatchedCalls(self._shares, queue_size=self._queue_size, feed_limits=self._feed_limits)
             opening.push_async_callback(self._batched.close)
-            self._workers = Workers()
+            self._workers = Workers(max_waiting=self._queue_size)
             opening.callback(self._workers.close)
             self._open = opening.pop_all()
         return self

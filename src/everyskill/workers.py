@@ -8,8 +8,6 @@ from weakref import WeakValueDictionary
 
 from everyskill.errors import Overloaded
 
-MAX_WAITING = 250
-
 Result = TypeVar("Result")
 
 
@@ -27,7 +25,7 @@ class Workers:
     `max_waiting` bounds how many jobs of a tenant may wait for that one.
     """
 
-    def __init__(self, *, threads: int = 2, max_waiting: int = MAX_WAITING) -> None:
+    def __init__(self, *, max_waiting: int, threads: int = 2) -> None:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="everyskill-worker")
         self._max_waiting = max_waiting
         self._turns: WeakValueDictionary[str, _Turn] = WeakValueDictionary()

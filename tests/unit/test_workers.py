@@ -39,7 +39,7 @@ class Job:
 
 
 async def test_a_tenant_has_one_job_in_the_threads_and_another_tenant_the_next() -> None:
-    workers, first, second, other = Workers(threads=2), Job(), Job(), Job()
+    workers, first, second, other = Workers(max_waiting=9), Job(), Job(), Job()
     tasks = [asyncio.create_task(job.run(workers, "acme")) for job in (first, second)]
     assert await first.is_running()
     tasks.append(asyncio.create_task(other.run(workers, "globex")))
@@ -54,7 +54,7 @@ async def test_a_tenant_has_one_job_in_the_threads_and_another_tenant_the_next()
 
 
 async def test_a_caller_who_gives_up_leaves_its_tenant_no_second_thread() -> None:
-    workers, first, second = Workers(threads=2), Job(), Job()
+    workers, first, second = Workers(max_waiting=9), Job(), Job()
     given_up = asyncio.create_task(first.run(workers, "acme"))
     assert await first.is_running()
     given_up.cancel()
@@ -82,7 +82,7 @@ async def test_what_waits_of_a_tenant_is_bounded() -> None:
 
 
 async def test_a_job_that_fails_tells_its_caller_and_holds_up_no_other() -> None:
-    workers = Workers()
+    workers = Workers(max_waiting=1)
     with pytest.raises(ZeroDivisionError):
         await workers.run("acme", lambda: 1 // 0)
     assert await workers.run("acme", lambda: "next") == "next"

@@ -74,7 +74,6 @@ async def test_no_call_answers_somebody_unknown(app: Litestar, label: str) -> No
         assert (await client.request(method, path)).status_code == 401
 
 
-    await service.kill()
 @pytest.mark.parametrize(
     ("who", "phases"),
     [(bearer(role="admin"), ALL_PHASES), (bearer(), "coverage"), ({}, "coverage")],

@@ -82,7 +82,7 @@ class BoundedProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Takes what the client sent; from its complete head to the response, the time is ours."""
         super().data_received(data)
-        if self.is_working:
+        if self.is_working and not self.flow.write_paused:
             self.deadline = None
 
     def on_response_complete(self) -> None:

@@ -32,6 +32,8 @@ class Readiness:
         """Raises DatabaseNotReady where the service cannot serve."""
         if self._checking is None or self._checking.done():
             self._checking = asyncio.create_task(self._database.check())
+            # Where all who asked hung up, nobody else is left to look at its error.
+            self._checking.add_done_callback(lambda check: check.cancelled() or check.exception())
         # Whoever hangs up does not end it for the others.
         await asyncio.shield(self._checking)
 
