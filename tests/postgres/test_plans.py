@@ -1,5 +1,6 @@
 """Promise three, asked of PostgreSQL and never timed: which index a question walks, and how many rows it touches."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -32,6 +33,7 @@ from everyskill.database.views.record import RECORD_VIEWS
 from everyskill.database.views.visits import FIND_CHANGES
 from everyskill.handles import Tenant
 from tests.support.databases import Clone
+from tests.support.skills import publish
 
 SKILLS = 4_000
 UPDATES = 400
@@ -342,6 +344,37 @@ async def test_plans_that_were_made_on_an_empty_database_are_made_anew_when_it_f
     for plan, (statement, _, most) in zip(plans, MAX_TOUCHED, strict=True):
         for table in TABLES:
             assert touched(plan, table) <= 2 * most.get(table, 0), (table, statement.sql)
+
+
+async def test_a_locked_table_has_nobody_wait_for_statistics(acme: Tenant, clone: Clone) -> None:
+    skill = await publish(acme)
+    await acme.add_feedback(skill.skill_id, comment="Good.")
+    pool = await open_pool(clone.service_url, size=1, statistics_seconds=0)
+    holder = await asyncpg.connect(clone.superuser_url)
+    async with holder.transaction():
+        await holder.execute("LOCK TABLE skill_feedback")
+        async with asyncio.timeout(10):
+            assert await pool.fetchval("SELECT current_setting('lock_timeout')") == "0"
+    await holder.close()
+    await pool.close()
+
+
+async def test_a_connection_that_is_lost_over_statistics_costs_the_pool_no_place(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = await open_pool(clone.service_url, size=1, statistics_seconds=0)
+
+    async def lose(connection: asyncpg.Connection, query: str) -> None:
+        connection.terminate()
+        raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(asyncpg.Connection, "execute", lose)
+        with pytest.raises(asyncpg.ConnectionDoesNotExistError):
+            await pool.fetchval("SELECT 1")
+    async with asyncio.timeout(10):
+        assert await pool.fetchval("SELECT 1") == 1
+        await pool.close()
 
 
 async def test_only_the_application_may_have_new_tables_analyzed(owner: asyncpg.Connection) -> None:

@@ -6,7 +6,7 @@ It refuses a wrong server, a wrong role and a wrong revision.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -34,7 +34,8 @@ CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0
 # How often a pool has tables that grew analyzed: autovacuum comes once a minute.
 STATISTICS_SECONDS = 1.0
-ANALYZE_NEW_TABLES = "SELECT public.everyskill_analyze_new_tables()"
+# Of a table that somebody locks it waits even for the size: no call may, whatever table it is about.
+ANALYZE_NEW_TABLES = "SELECT set_config('lock_timeout', '1ms', true); SELECT public.everyskill_analyze_new_tables()"
 
 _ROLE = """
 SELECT current_user AS name,
@@ -198,8 +199,12 @@ def _analyzing(seconds: float) -> Callable[[AnyConnection], Coroutine[Any, Any, 
         due = now + seconds
         # Not before the first use, which checks whose database this is.
         if was_due is not None:
-            with suppress(asyncpg.PostgresError):
+            try:
                 await connection.execute(ANALYZE_NEW_TABLES)
+            except asyncpg.PostgresError:
+                # Handing out a lost connection would cost the pool its place for ever.
+                if connection.is_closed():
+                    raise
 
     return analyze
 
