@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import suppress
 from typing import TypeAlias
 
 import pytest
@@ -343,6 +344,21 @@ async def test_isolated_calls_that_were_not_tried_in_time_are_told_so(desk: Desk
     outcomes = await asyncio.gather(stuck, *queued, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [LockTimeout] * 4
     assert await under_way == 0
+
+
+async def test_a_call_whose_turn_to_be_tried_does_not_come_in_time_is_told_so() -> None:
+    async def run(items: Mapping[str, Sequence[int]], patience: Patience) -> Mapping[str, Sequence[int]]:
+        [key] = items
+        if patience.on == "tries":
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(patience.deadline):
+                    await asyncio.Event().wait()
+        raise Blocked(key) from LockTimeout()
+
+    batcher: Batcher[int, int] = Batcher(run, max_waiting=100, max_weight=100, call_seconds=0.1)
+    async with asyncio.timeout(10):
+        outcomes = await asyncio.gather(*(batcher.ask("a", number) for number in range(5)), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [LockTimeout] * 5
 
 
 async def test_a_blocked_call_ends_with_its_caller_and_closing_waits_for_it_no_longer(desk: Desk) -> None:

@@ -101,8 +101,10 @@ class IsolatedKeys(Generic[Item, Answer]):
         wanted = unanswered(calls)
         if not wanted:
             return
+        # Many keys that are stuck share the tries: whose turn does not come in time must be told so.
+        deadline = min(call.deadline for call in wanted)
         try:
-            await run_calls(self._run, wanted, try_while_stuck() if isolated.is_stuck else TRY)
+            await run_calls(self._run, wanted, try_while_stuck(deadline) if isolated.is_stuck else TRY)
         except Exception as error:  # noqa: BLE001 - every caller gets it
             isolated.is_stuck |= isinstance(error, Blocked)
             half = len(wanted) // 2
