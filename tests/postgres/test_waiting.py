@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -13,6 +14,7 @@ import everyskill
 from everyskill import services
 from everyskill.database.connection_shares import ConnectionShares
 from everyskill.database.feed.mark_seen import mark_all_seen
+from everyskill.database.places import Patience
 from everyskill.database.transactions import TenantConnection, TenantTransactions
 from everyskill.errors import LockTimeout, TenantExists
 from everyskill.handles import Database, Tenant
@@ -177,6 +179,28 @@ async def test_s18_a_tenant_whose_lock_is_released_goes_on_while_others_are_stuc
         await asyncio.gather(*ours)
     assert not any(task.done() for task in many_stuck), "the locks were released too early"
     await holder.close()
+
+
+async def test_s18_no_call_waits_for_all_that_another_tenant_asks_at_once(acme: Tenant, globex: Tenant) -> None:
+    asked = [asyncio.ensure_future(acme.list_skills("ann")) for _ in range(1_000)]
+    await asyncio.sleep(0)
+    await globex.get_user("ann")
+    assert sum(task.done() for task in asked) < 500
+    await asyncio.gather(*asked)
+
+
+async def test_s18_the_calls_of_one_tenant_wait_in_a_quarter_of_the_connections(
+    database: Database, acme: Tenant, globex: Tenant
+) -> None:
+    assert database._pool is not None
+    shares = ConnectionShares(database._pool, size=10, queue_size=10)
+    patience = Patience("1s", "wait", asyncio.get_running_loop().time() + 0.5)
+    async with AsyncExitStack() as held:
+        for _ in range(2):
+            await held.enter_async_context(shares.connection("acme", patience))
+        await held.enter_async_context(shares.connection("globex", patience))
+        with pytest.raises(LockTimeout):
+            await held.enter_async_context(shares.connection("acme", patience))
 
 
 async def test_s18_readiness_does_not_wait_for_the_calls_of_a_tenant(

@@ -26,9 +26,10 @@ Attempt: TypeAlias = Callable[[Patience], Awaitable[Result]]
 class _Share:
     """The places of one tenant, and how many of its calls are under way or met a lock. It lives while one holds it."""
 
-    __slots__ = ("__weakref__", "blocked", "callers", "places", "tries")
+    __slots__ = ("__weakref__", "blocked", "callers", "places", "reads", "tries")
 
     def __init__(self, size: int) -> None:
+        self.reads = asyncio.Semaphore(max(size // 2, 1))
         self.tries = asyncio.Semaphore(max(size // 2, 1))
         self.places = asyncio.Semaphore(max(size // 4, 1))
         self.callers = 0
@@ -39,8 +40,9 @@ class ConnectionShares:
     """Hands out the connections of a pool.
 
     Calls that wait for locks hold half of them, those of one tenant a quarter; and tries of tenants that are stuck a
-    fifth. So three of ten are left to all others, however many tenants are stuck. `queue_size` bounds how many calls of
-    `run` may be under way, and `call_seconds` how long each may wait.
+    fifth. So three of ten are left to all others, however many tenants are stuck. Questions of one tenant hold half of
+    them, so that nobody queues up behind all that another asks at once. `queue_size` bounds how many calls of `run` may
+    be under way, and `call_seconds` how long each may wait.
     """
 
     def __init__(self, pool: asyncpg.Pool, *, size: int, queue_size: int, call_seconds: float = CALL_SECONDS) -> None:
@@ -56,10 +58,16 @@ class ConnectionShares:
     def connection(self, tenant_id: str, patience: Patience) -> AbstractAsyncContextManager[AnyConnection]:
         """A connection for a transaction of that patience. Raises LockTimeout where none was free in time."""
         if patience.on == "wait":
-            return self._acquire((self._share(tenant_id).places, self._places), patience.deadline)
+            share = self._share(tenant_id)
+            return self._acquire(share, (share.places, self._places), patience.deadline)
         if patience.on == "tries":
-            return self._acquire((self._tries,), patience.deadline)
+            return self._acquire(None, (self._tries,), patience.deadline)
         return self._pool.acquire()
+
+    def read_connection(self, tenant_id: str) -> AbstractAsyncContextManager[AnyConnection]:
+        """A connection for a question of one tenant, whose questions hold half of the pool and queue up for that."""
+        share = self._share(tenant_id)
+        return self._acquire(share, (share.reads,), None)
 
     async def run(self, tenant_id: str, attempt: Attempt[Result]) -> Result:
         """What `attempt` gives: run at once, and where it meets a lock, again with the patience to wait for it.
@@ -94,7 +102,10 @@ class ConnectionShares:
 
     @asynccontextmanager
     async def _acquire(
-        self, places: tuple[asyncio.Semaphore, ...], deadline: float | None
+        self,
+        _share: _Share | None,  # held, or whoever comes next would find another with free places
+        places: tuple[asyncio.Semaphore, ...],
+        deadline: float | None,
     ) -> AsyncIterator[AnyConnection]:
         async with AsyncExitStack() as held:
             for each in places:

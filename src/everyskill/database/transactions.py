@@ -154,7 +154,7 @@ class TenantTransactions:
         With `snapshot` all its statements see the same state. What may wait for a lock of its tenant goes by `run`.
         """
         isolation: Isolation = "REPEATABLE READ" if snapshot else "READ COMMITTED"
-        acquired = self._shares.connection(self.tenant_id, UNCONCERNED)
+        acquired = self._shares.read_connection(self.tenant_id)
         async with begin(acquired, readonly=True, isolation=isolation) as transaction:
             yield transaction.enter(self.tenant_id)
 
