@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
-from everyskill.errors import Overloaded
+from everyskill.errors import DatabaseUnreachable, Overloaded
 
 Result = TypeVar("Result")
 
@@ -31,7 +31,10 @@ class Workers:
         self._turns: WeakValueDictionary[str, _Turn] = WeakValueDictionary()
 
     async def run(self, tenant_id: str, job: Callable[[], Result]) -> Result:
-        """What the job returns. Raises what the job raises, and Overloaded where too many of its tenant wait."""
+        """What the job returns.
+
+        Raises what the job raises, Overloaded where too many of its tenant wait, and DatabaseUnreachable once closed.
+        """
         turn = self._turns.setdefault(tenant_id, _Turn())
         if turn.waiting >= self._max_waiting:
             raise Overloaded(self._max_waiting)
@@ -40,11 +43,16 @@ class Workers:
             await turn.lock.acquire()
         finally:
             turn.waiting -= 1
-        running = asyncio.get_running_loop().run_in_executor(self._executor, job)
+        try:
+            running = asyncio.get_running_loop().run_in_executor(self._executor, job)
+        except RuntimeError as error:
+            # Those who wait behind it are to be told as well.
+            turn.lock.release()
+            raise DatabaseUnreachable("it was closed") from error
         # Not when the caller ends: the job of a caller who gave up goes on in its thread.
         running.add_done_callback(lambda _: turn.lock.release())
         return await asyncio.shield(running)
 
     def close(self) -> None:
-        """Lets the threads end once nothing runs in them."""
+        """Takes no more jobs, and lets the threads end once nothing runs in them."""
         self._executor.shutdown(wait=False)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from everyskill.errors import Overloaded
+from everyskill.errors import DatabaseUnreachable, Overloaded
 from everyskill.workers import Workers
 
 SECONDS = 20.0
@@ -87,3 +87,17 @@ async def test_a_job_that_fails_tells_its_caller_and_holds_up_no_other() -> None
         await workers.run("acme", lambda: 1 // 0)
     assert await workers.run("acme", lambda: "next") == "next"
     workers.close()
+
+
+async def test_closing_leaves_nobody_hanging_who_waits() -> None:
+    workers, running = Workers(), Job()
+    first = asyncio.create_task(running.run(workers, "acme"))
+    assert await running.is_running()
+    waiting = [asyncio.create_task(workers.run("acme", lambda: "too late")) for _ in range(3)]
+    await asyncio.sleep(0)
+    workers.close()
+    running.end()
+    async with asyncio.timeout(SECONDS):
+        assert await first == "done"
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [DatabaseUnreachable] * 3
