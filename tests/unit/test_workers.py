@@ -90,7 +90,7 @@ async def test_a_job_that_fails_tells_its_caller_and_holds_up_no_other() -> None
 
 
 async def test_closing_leaves_nobody_hanging_who_waits() -> None:
-    workers, running = Workers(), Job()
+    workers, running = Workers(max_waiting=9), Job()
     first = asyncio.create_task(running.run(workers, "acme"))
     assert await running.is_running()
     waiting = [asyncio.create_task(workers.run("acme", lambda: "too late")) for _ in range(3)]
