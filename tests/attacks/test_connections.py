@@ -5,19 +5,27 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any, cast
 
 import httpx
 import pytest
+import uvicorn
+from litestar.types import ASGIApp
+from msgspec.structs import replace
+from uvicorn.server import ServerState
 
 from everyskill.handles import Tenant
+from everyskill.web.connections import BoundedProtocol, ConnectionLimits, OncePerMinute
+from everyskill.web.middleware.admission import with_admission
 from tests.support.databases import Clone
-from tests.support.http_clients import bearer
+from tests.support.http_clients import SETTINGS, bearer
 from tests.support.live_service import RunService, client_at
 from tests.support.locks import locked_view
 from tests.support.service_process import SECONDS, Service
 from tests.support.skills import publish
 
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+FORM = "application/x-www-form-urlencoded"
 
 
 async def connect(service: Service, sent: bytes = b"", *, buffer: int | None = None) -> Stream:
@@ -104,6 +112,16 @@ async def test_silent_connections_give_way_to_new_ones(run_service: RunService, 
     assert [line["event"] for line in lines].count("too many connections") == 1
 
 
+async def test_connections_that_ask_now_and_then_keep_no_newcomer_out(run_service: RunService, acme: Tenant) -> None:
+    service = await run_service(connection_limit=20)
+    async with connections(service, 20, request("/health/live")) as streams:
+        for reader, _ in streams:
+            assert b" 200 " in await reader.readline()
+        for _ in range(5):
+            async with caller_of(service) as newcomer:
+                assert (await newcomer.get("/v1/skills")).status_code == 200
+
+
 async def test_more_connections_than_files_are_no_end(run_service: RunService, acme: Tenant) -> None:
     service = await run_service(max_files=256)
     async with connections(service, 400, b"GET / HTTP/1.1\r\n"), caller_of(service) as caller:
@@ -139,6 +157,106 @@ async def test_a_client_that_does_not_read_keeps_nobody_waiting(run_service: Run
         assert received.count(b"HTTP/1.1 200") < 100
 
 
+class Unread(asyncio.Transport):
+    """The buffer of a client that does not read: full as soon as a response's head is in it, before its body."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.protocol: BoundedProtocol | None = None
+        self.is_aborted = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:  # noqa: ARG002 - whatever it is
+        assert self.protocol is not None
+        self.protocol.pause_writing()
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+    def close(self) -> None:
+        pass
+
+    def is_closing(self) -> bool:
+        return self.is_aborted
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+async def answer(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def connected(config: uvicorn.Config, state: ServerState) -> tuple[BoundedProtocol, Unread]:
+    """Another connection of a service that takes one."""
+    transport = Unread()
+    limits = ConnectionLimits(connections=1, head_seconds=10, send_seconds=1, unread_bytes=2**20)
+    warn = OncePerMinute("too many connections", asyncio.get_running_loop().time)
+    protocol = BoundedProtocol(config=config, server_state=state, app_state={}, limits=limits, warn=warn)
+    transport.protocol = protocol
+    protocol.connection_made(transport)
+    return protocol, transport
+
+
+@asynccontextmanager
+async def stuck_in_a_response() -> AsyncIterator[tuple[BoundedProtocol, Unread]]:
+    """A connection that stands still in the middle of its response, since nobody reads."""
+    config = uvicorn.Config(answer, interface="asgi3", ws="none", log_config=None, proxy_headers=False)
+    config.load()
+    state = ServerState()
+    protocol, transport = connected(config, state)
+    protocol.data_received(request("/health/live", method="HEAD"))
+    await asyncio.sleep(0.01)
+    assert protocol.is_working
+    try:
+        yield protocol, transport
+    finally:
+        protocol.connection_lost(None)
+        await asyncio.gather(*state.tasks)
+
+
+async def test_who_trickles_and_does_not_read_is_late_all_the_same() -> None:
+    async with stuck_in_a_response() as (protocol, transport):
+        protocol.data_received(b"G")
+        protocol.close_if_late(asyncio.get_running_loop().time() + 2)
+        assert transport.is_aborted
+
+
+async def test_who_does_not_read_gives_way_to_newcomers() -> None:
+    async with stuck_in_a_response() as (protocol, transport):
+        _, newcomer = connected(protocol.config, protocol.server_state)
+        assert (transport.is_aborted, newcomer.is_aborted) == (True, False)
+
+
+async def test_who_does_not_read_holds_no_place() -> None:
+    app: Any = with_admission(cast(ASGIApp, answer), replace(SETTINGS, busy_limit=1))
+    scope = {"type": "http", "headers": [], "raw_path": b"/", "query_string": b"", "path": "/"}
+    statuses: list[int] = []
+
+    async def never_read(message: Any) -> None:
+        statuses.append(message["status"])
+        await asyncio.Event().wait()
+
+    sending = [asyncio.create_task(app(dict(scope), None, never_read)) for _ in range(3)]
+    await asyncio.sleep(0.01)
+    for task in sending:
+        task.cancel()
+    assert statuses == [204, 204, 204]
+
+
+async def test_what_nobody_reads_takes_a_bounded_amount_of_memory(run_service: RunService) -> None:
+    service = await run_service(unread_limit=500_000)
+    async with connections(service, 20, request("/schema") * 100, buffer=4096) as streams:
+        await asyncio.sleep(3)
+        complete = [(await reader.read()).count(b"HTTP/1.1 200") == 100 for reader, _ in streams]
+    assert complete.count(True) <= 500_000 // 58_000
+    # The oldest went, not the newest.
+    assert not complete[0]
+
+
 async def test_a_slow_reader_gets_all_that_was_asked(run_service: RunService) -> None:
     service = await run_service()
     reader, writer = await connect(
@@ -153,9 +271,59 @@ async def test_a_slow_reader_gets_all_that_was_asked(run_service: RunService) ->
     writer.close()
 
 
+@pytest.mark.parametrize("path", ["/sign-in", "/v1/views/lookup"])
+async def test_a_body_in_tiny_pieces_is_not_read_to_its_end(run_service: RunService, acme: Tenant, path: str) -> None:
+    service = await run_service()
+    kind = "application/json" if path.startswith("/v1") else FORM
+    pieces = (
+        request(path, f"Content-Type: {kind}", "Transfer-Encoding: chunked", method="POST") + b"1\r\nx\r\n" * 40_000
+    )
+    async with caller_of(service) as caller, connections(service, 20, pieces):
+        started = asyncio.get_running_loop().time()
+        assert (await caller.get("/v1/skills")).status_code == 200
+        # It took half a second for each of the others.
+        assert asyncio.get_running_loop().time() - started < SECONDS / 4
+        assert service.errors == []
+
+
+async def test_a_body_in_many_pieces_of_some_size_is_read(run_service: RunService, acme: Tenant) -> None:
+    service = await run_service()
+    body = b'{"skill_ids": [' + b'"none",                                                        ' * 2_000 + b'"none"]}'
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), 64):
+            yield body[start : start + 64]
+
+    async with caller_of(service) as caller:
+        headers = {"Content-Type": "application/json"}
+        answer = await caller.post("/v1/views/lookup", content=pieces(), headers=headers)
+        assert (answer.status_code, answer.json()) == (200, {})
+
+
+async def test_a_body_of_two_lengths_is_refused_and_hides_no_request(run_service: RunService, acme: Tenant) -> None:
+    service = await run_service()
+    headers = [*(f"{name}: {value}" for name, value in bearer().items()), "Content-Type: application/json"]
+    lengths = ["Content-Length: 5", "Transfer-Encoding: chunked"]
+    sent = request("/v1/views/lookup", *headers, *lengths, method="POST", body="0\r\n\r\n") + request("/health/live")
+    async with connections(service, 1, sent) as [(reader, _)]:
+        received = await asyncio.wait_for(reader.read(), SECONDS)
+    assert received.startswith(b"HTTP/1.1 400 ")
+    assert received.count(b"HTTP/1.1 ") == 1
+
+
+async def test_nonsense_after_an_early_response_is_no_fault_of_ours(run_service: RunService) -> None:
+    service = await run_service()
+    head = request("/v1/views/lookup", "Content-Type: application/json", "Transfer-Encoding: chunked", method="POST")
+    async with connections(service, 1, head) as [(reader, writer)]:
+        assert b" 401 " in await reader.readline()
+        writer.write(b"zz\r\n")
+        assert await is_closed_by_the_service((reader, writer))
+        assert service.errors == []
+
+
 async def test_bodies_of_strangers_keep_nobody_out(run_service: RunService, acme: Tenant) -> None:
     service = await run_service(busy_limit=10, unauthenticated_limit=4)
-    form = ("Content-Type: application/x-www-form-urlencoded", "Content-Length: 100")
+    form = (f"Content-Type: {FORM}", "Content-Length: 100")
     async with connections(service, 30, request("/sign-in", *form, method="POST", body="t")) as streams:
         async with caller_of(service) as caller:
             for _ in range(5):
@@ -197,7 +365,8 @@ class Visitor:
         while True:
             try:
                 reader, writer = await connect(self._service)
-            except ConnectionRefusedError:
+            except ConnectionError:
+                # Refused, or reset while the listener closes: nothing was sent yet.
                 return
             while await self._ask(reader, writer):
                 pass

@@ -117,3 +117,18 @@ async def status_of(answer: Coroutine[Any, Any, httpx.Response]) -> int | None:
         return (await answer).status_code
     except httpx.WriteError:
         return None
+
+
+@pytest.mark.parametrize("path", ["/v1/skills/pdf", "/v1/skills/pdf/diff?from=1&to=2"])
+async def test_large_texts_that_one_tenant_reads_leave_others_served(
+    attacker: httpx.AsyncClient, other: httpx.AsyncClient, acme: Tenant, path: str
+) -> None:
+    for number in range(2):
+        await publish(acme, content=("\U0001f600" * 1_000 + f"{number}\n") * 1_000)
+    await attacker.get("/v1/skills")
+    asked = [asyncio.create_task(attacker.get(path)) for _ in range(60)]
+    await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+    assert (await other.get("/v1/skills")).status_code == 200
+    # It came before most of what was asked before it.
+    assert sum(each.done() for each in asked) < len(asked) // 2
+    assert {each.status_code for each in await asyncio.gather(*asked)} == {200}

@@ -30,12 +30,13 @@ class Places:
 class Place:
     """The place of one request, which counts against its tenant as soon as that is known."""
 
-    __slots__ = ("places", "started", "tenant_id")
+    __slots__ = ("is_left", "places", "started", "tenant_id")
 
     def __init__(self, places: Places) -> None:
         self.places = places
         self.started = monotonic()
         self.tenant_id: str | None = None
+        self.is_left = False
         places.taken += 1
 
     def claim(self, tenant_id: str) -> None:
@@ -48,7 +49,10 @@ class Place:
         self.tenant_id = tenant_id
 
     def leave(self) -> None:
-        """Frees the place."""
+        """Frees the place, once."""
+        if self.is_left:
+            return
+        self.is_left = True
         self.places.taken -= 1
         if self.tenant_id is not None:
             self.places.taken_by[self.tenant_id] -= 1

@@ -5,14 +5,16 @@ uvicorn's own protocol waits without end for the head of a first request and for
 
 import resource
 from asyncio import BaseTransport
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import h11
 import structlog
 from msgspec import Struct
 from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from everyskill.web.middleware.admission import MAX_HEAD_BYTES
 from everyskill.web.settings import WebSettings
 
 # How many connections the event loop accepts before it looks at those it has.
@@ -21,16 +23,22 @@ ACCEPTED_AT_ONCE = 64
 _RESERVED_FILES = ACCEPTED_AT_ONCE + 64
 _MIN_CONNECTIONS = 16
 _LOG_SECONDS = 60.0
+# A body in pieces costs by the piece: so many may be of any size, more are of so many bytes on average.
+_FREE_PIECES = 1_000
+_MIN_PIECE_BYTES = 32
 
 _log = structlog.get_logger(__name__)
 
 
 class ConnectionLimits(Struct, frozen=True):
-    """How many connections may be open, and in how many seconds a head must arrive and responses must be read."""
+    """How many connections may be open, in how many seconds a head must arrive and responses must be read, and how many
+    bytes may wait for that on all connections together.
+    """
 
     connections: int
     head_seconds: float
     send_seconds: float
+    unread_bytes: int
 
 
 def limits_of(settings: WebSettings) -> ConnectionLimits:
@@ -39,7 +47,7 @@ def limits_of(settings: WebSettings) -> ConnectionLimits:
     connections = settings.connection_limit
     if files != resource.RLIM_INFINITY:
         connections = min(connections, max(files - _RESERVED_FILES, _MIN_CONNECTIONS))
-    return ConnectionLimits(connections, settings.head_timeout, settings.send_timeout)
+    return ConnectionLimits(connections, settings.head_timeout, settings.send_timeout, settings.unread_limit)
 
 
 class OncePerMinute:
@@ -57,6 +65,27 @@ class OncePerMinute:
             _log.warning(self._event, **facts)
 
 
+class StrictConnection(h11.Connection):
+    """h11's reader, which besides refuses what costs too much, and what a proxy may have read as another request."""
+
+    _pieces = _bytes = 0
+
+    def next_event(self) -> Any:
+        """Raises RemoteProtocolError for bodies in very many tiny pieces, and for two lengths of one body."""
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            self._pieces = self._bytes = 0
+            names = {name for name, _ in event.headers}
+            if b"transfer-encoding" in names and b"content-length" in names:
+                raise h11.RemoteProtocolError("both Transfer-Encoding and Content-Length")
+        elif isinstance(event, h11.Data):
+            self._pieces += 1
+            self._bytes += len(event.data)
+            if self._pieces > _FREE_PIECES and self._bytes < self._pieces * _MIN_PIECE_BYTES:
+                raise h11.RemoteProtocolError("a body in too many pieces")
+        return event
+
+
 class BoundedProtocol(H11Protocol):
     """uvicorn's protocol, with a deadline for everything that depends on the client.
 
@@ -66,6 +95,8 @@ class BoundedProtocol(H11Protocol):
 
     def __init__(self, *arguments: Any, limits: ConnectionLimits, warn: OncePerMinute, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        # h11 stops reading a request head that does not end; admission.py limits the size of a complete one.
+        self.conn = StrictConnection(h11.SERVER, MAX_HEAD_BYTES)
         self.deadline: float | None = None
         self._limits = limits
         self._warn = warn
@@ -82,8 +113,20 @@ class BoundedProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Takes what the client sent; from its complete head to the response, the time is ours."""
         super().data_received(data)
+        # Bytes that it sends are no reason to wait longer for a client that does not read.
         if self.is_working and not self.flow.write_paused:
             self.deadline = None
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuses what is no HTTP; where a response has begun, there is no other to send."""
+        if self.is_working:
+            # What the app answers from now on goes nowhere.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
+            super().send_400_response(msg)
+        else:
+            self.abort()
 
     def on_response_complete(self) -> None:
         """Goes on to the next request, but not before the client has read the responses so far.
@@ -100,9 +143,18 @@ class BoundedProtocol(H11Protocol):
             self.deadline = None
 
     def pause_writing(self) -> None:
-        """The client reads more slowly than it asks."""
+        """The client reads more slowly than it asks. Of too much that is unread, what waits longest is dropped."""
         super().pause_writing()
         self.deadline = self.loop.time() + self._limits.send_seconds
+        unread = sorted(
+            (each for each in self._others() if each.flow.write_paused), key=lambda each: each.deadline or 0.0
+        )
+        size = self.unread + sum(each.unread for each in unread)
+        for each in unread:
+            if size <= self._limits.unread_bytes:
+                return
+            size -= each.unread
+            each.abort()
 
     def resume_writing(self) -> None:
         """The client has read what was sent."""
@@ -132,10 +184,26 @@ class BoundedProtocol(H11Protocol):
         """Whether a request is in progress."""
         return self.cycle is not None and not self.cycle.response_complete
 
+    @property
+    def unread(self) -> int:
+        """How many bytes wait for the client to read."""
+        return self.transport.get_write_buffer_size()
+
+    @property
+    def waits_for_client(self) -> bool:
+        """Whether the client must send or read something before anything goes on."""
+        return not self.is_working or self.flow.write_paused
+
     def _wait_for_head(self) -> None:
         self.deadline = self.loop.time() + self._limits.head_seconds
 
     def _most_idle(self) -> "BoundedProtocol":
-        """The connection to close first: one that never sent a request, before one that did; this one, if all work."""
-        waiting = [other for other in self.connections if isinstance(other, BoundedProtocol) and not other.is_working]
+        """The connection to close first: one that never sent a request, before one that did; this new one, if all work.
+
+        Not this one before: who sends a request on each connection now and then would keep all newcomers out.
+        """
+        waiting = (other for other in self._others() if other.waits_for_client)
         return min(waiting, key=lambda other: (other.cycle is not None, other.deadline or 0.0), default=self)
+
+    def _others(self) -> "Iterator[BoundedProtocol]":
+        return (each for each in self.connections if isinstance(each, BoundedProtocol) and each is not self)

@@ -21,7 +21,6 @@ from everyskill.errors import EverySkillError
 from everyskill.handles import Database
 from everyskill.web.app import create_app
 from everyskill.web.connections import ACCEPTED_AT_ONCE, BoundedProtocol, OncePerMinute, limits_of
-from everyskill.web.middleware.admission import MAX_HEAD_BYTES
 from everyskill.web.requests import is_addressed_to_loopback
 from everyskill.web.settings import WebSettings
 
@@ -56,9 +55,7 @@ async def serve(database: Database, settings: WebSettings, *, on_start: Callable
     )
     config = uvicorn.Config(
         only_for_loopback(app) if settings.demo_sign_in else app,
-        # h11 stops reading a request head that does not end; admission.py limits the size of a complete one.
         http=protocol,
-        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         backlog=ACCEPTED_AT_ONCE,
         ws="none",
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,

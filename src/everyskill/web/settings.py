@@ -36,7 +36,8 @@ class WebSettings(Struct, frozen=True, kw_only=True):
     arrive.
     `form_limit` is the size in bytes of the body that a page's form may send.
     `head_timeout` is the seconds in which the head of a request must arrive, `send_timeout` those in which a client
-    must read a response, `connection_limit` how many connections may be open.
+    must read a response, `unread_limit` how many bytes may wait for that on all connections together, and
+    `connection_limit` how many may be open.
     `busy_limit` is how many requests may be in progress before more are refused: half of them of one tenant, and
     `unauthenticated_limit` of those that wait for a body and are not known to be of any.
     """
@@ -60,6 +61,7 @@ class WebSettings(Struct, frozen=True, kw_only=True):
     form_limit: Count = 64 * 1024
     head_timeout: Seconds = 10.0
     send_timeout: Seconds = 30.0
+    unread_limit: Count = 64 * 1024 * 1024
     connection_limit: Count = 1_000
     busy_limit: Count = 500
     unauthenticated_limit: Count = 50

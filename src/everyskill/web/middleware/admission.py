@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from litestar.datastructures import Headers
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from everyskill.web.concurrency import Place, Places, take_place
 from everyskill.web.problems import handle_exception
@@ -36,8 +36,14 @@ def with_admission(app: ASGIApp, settings: WebSettings) -> ASGIApp:
             await response(scope, receive, send)
             return
         place = take_place(scope, places)
+
+        async def leave_and_send(message: Message) -> None:
+            # All the work is done: who does not read the response holds no place.
+            place.leave()
+            await send(message)
+
         try:
-            await app(scope, _limit_body_time(receive, settings.body_timeout, place), send)
+            await app(scope, _limit_body_time(receive, settings.body_timeout, place), leave_and_send)
         finally:
             place.leave()
 
