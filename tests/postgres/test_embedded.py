@@ -521,14 +521,18 @@ def errors_of(answers: list[Any]) -> set[type]:
     return {type(answer) for answer in answers if isinstance(answer, BaseException)}
 
 
-async def kill_server(folder: Path) -> None:
-    """Kills the postmaster; returns when its sessions ended too, and this program has heard of it."""
+def kill_server_and_wait(folder: Path) -> None:
+    """Kills the postmaster; returns when its sessions ended too, and the programs have heard of it."""
     processes = [each for each in psutil.process_iter(["cwd"]) if each.info["cwd"] == str(folder)]
     os.kill(postmaster_pid(folder), signal.SIGKILL)
     # Of those alone: a call that is under way may have started the next server already.
-    _, alive = await asyncio.to_thread(psutil.wait_procs, processes, 30)
+    _, alive = psutil.wait_procs(processes, 30)
     assert alive == []
-    await asyncio.sleep(0.1)
+    time.sleep(0.1)
+
+
+async def kill_server(folder: Path) -> None:
+    await asyncio.to_thread(kill_server_and_wait, folder)
 
 
 async def test_calls_after_a_kill_are_answered_by_one_new_server(database: Database, folder: Path) -> None:
@@ -564,7 +568,7 @@ def test_programs_that_share_a_killed_server_restart_it_once(folder: Path, progr
     programs = [program(code=CALLING) for _ in range(2)]
     opened = [each.line() for each in programs]
     before = starts(folder)
-    kill_postmaster(folder)
+    kill_server_and_wait(folder)
     for each in programs:
         each.tell()
     assert opened == ["open", "open"]

@@ -14,7 +14,7 @@ from msgspec import Struct
 from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from everyskill.web.middleware.admission import MAX_HEAD_BYTES
+from everyskill.web.requests import MAX_HEAD_BYTES
 from everyskill.web.settings import WebSettings
 
 # How many connections the event loop accepts before it looks at those it has.

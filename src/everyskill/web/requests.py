@@ -1,4 +1,4 @@
-"""The types of a request, and whether it was addressed to this machine itself."""
+"""The types of a request, how large its head may be, and whether it was addressed to this machine itself."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,6 +7,9 @@ from litestar import Request
 from litestar.connection import ASGIConnection
 
 from everyskill.web.settings import is_loopback
+
+# Address, headers and cookies together.
+MAX_HEAD_BYTES = 16 * 1024
 
 AnyRequest = Request[Any, Any, Any]
 AnyConnection = ASGIConnection[Any, Any, Any, Any]

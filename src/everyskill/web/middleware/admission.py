@@ -12,11 +12,8 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from everyskill.web.concurrency import Place, Places, take_place
 from everyskill.web.problems import handle_exception
 from everyskill.web.refusals import BodyTooSlow, ClientGone, HeadersTooLarge, HostUnreadable, RequestRefused, TooBusy
-from everyskill.web.requests import AnyRequest
+from everyskill.web.requests import MAX_HEAD_BYTES, AnyRequest
 from everyskill.web.settings import WebSettings
-
-# Address, headers and cookies together.
-MAX_HEAD_BYTES = 16 * 1024
 
 # Probes must get through, or the orchestrator restarts a process that is only busy.
 _ALWAYS_ADMITTED = ("/health/", "/metrics")
