@@ -112,8 +112,8 @@ class _Server(uvicorn.Server):
         queued = []
         for listener in listeners:
             with suppress(OSError):
-                while True:
-                    queued.append(listener.accept()[0])
+                for _ in range(_BACKLOG):
+                    queued.append(listener.accept()[0])  # noqa: PERF401 - the last one raises, and the others count
         for server in self.servers:
             server.close()
         for connection in queued:
