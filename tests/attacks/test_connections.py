@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from uvicorn.server import ServerState
 
 from everyskill.handles import Tenant
+from everyskill.web.concurrency import Place, Places, take_place
 from everyskill.web.connections import BoundedProtocol, ConnectionLimits, OncePerMinute
 from everyskill.web.middleware.admission import with_admission
 from tests.support.databases import Clone
@@ -122,6 +123,17 @@ async def test_connections_that_ask_now_and_then_keep_no_newcomer_out(run_servic
                 assert (await newcomer.get("/v1/skills")).status_code == 200
 
 
+async def test_newcomers_at_the_same_time_do_not_drive_each_other_out(run_service: RunService, acme: Tenant) -> None:
+    service = await run_service(connection_limit=20)
+    async with connections(service, 20, request("/health/live")) as streams:
+        for reader, _ in streams:
+            assert b" 200 " in await reader.readline()
+        async with connections(service, 5) as newcomers:
+            for reader, writer in newcomers:
+                writer.write(request("/health/live"))
+                assert b" 200 " in await reader.readline()
+
+
 async def test_more_connections_than_files_are_no_end(run_service: RunService, acme: Tenant) -> None:
     service = await run_service(max_files=256)
     async with connections(service, 400, b"GET / HTTP/1.1\r\n"), caller_of(service) as caller:
@@ -163,11 +175,13 @@ class Unread(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.protocol: BoundedProtocol | None = None
+        self.writes_pause = True
         self.is_aborted = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:  # noqa: ARG002 - whatever it is
         assert self.protocol is not None
-        self.protocol.pause_writing()
+        if self.writes_pause:
+            self.protocol.pause_writing()
 
     def abort(self) -> None:
         self.is_aborted = True
@@ -190,13 +204,16 @@ async def answer(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-def connected(config: uvicorn.Config, state: ServerState) -> tuple[BoundedProtocol, Unread]:
+def connected(
+    config: uvicorn.Config, state: ServerState, *, writes_pause: bool = True
+) -> tuple[BoundedProtocol, Unread]:
     """Another connection of a service that takes one."""
     transport = Unread()
     limits = ConnectionLimits(connections=1, head_seconds=10, send_seconds=1, unread_bytes=2**20)
     warn = OncePerMinute("too many connections", asyncio.get_running_loop().time)
     protocol = BoundedProtocol(config=config, server_state=state, app_state={}, limits=limits, warn=warn)
     transport.protocol = protocol
+    transport.writes_pause = writes_pause
     protocol.connection_made(transport)
     return protocol, transport
 
@@ -229,6 +246,43 @@ async def test_who_does_not_read_gives_way_to_newcomers() -> None:
     async with stuck_in_a_response() as (protocol, transport):
         _, newcomer = connected(protocol.config, protocol.server_state)
         assert (transport.is_aborted, newcomer.is_aborted) == (True, False)
+
+
+async def test_little_is_read_at_once() -> None:
+    sizes: list[int] = []
+
+    class Noting(BoundedProtocol):
+        def data_received(self, data: bytes) -> None:
+            sizes.append(len(data))
+
+    config = uvicorn.Config(answer, interface="asgi3", ws="none", log_config=None, proxy_headers=False)
+    config.load()
+    loop = asyncio.get_running_loop()
+    limits = ConnectionLimits(connections=1, head_seconds=10, send_seconds=1, unread_bytes=2**20)
+    warn = OncePerMinute("too many connections", loop.time)
+    ours, theirs = socket.socketpair()
+    with theirs:
+        theirs.sendall(b" " * 100_000)
+        transport, _ = await loop.connect_accepted_socket(
+            lambda: Noting(config=config, server_state=ServerState(), app_state={}, limits=limits, warn=warn), ours
+        )
+        while sum(sizes) < 100_000:  # noqa: ASYNC110 - the protocol counts on
+            await asyncio.sleep(0.01)
+        transport.abort()
+    assert max(sizes) <= 32 * 1024
+
+
+async def test_who_sends_no_http_and_does_not_read_has_a_deadline() -> None:
+    config = uvicorn.Config(answer, interface="asgi3", ws="none", log_config=None, proxy_headers=False)
+    config.load()
+    protocol, transport = connected(config, ServerState(), writes_pause=False)
+    protocol.data_received(request("/sign-in", "Transfer-Encoding: chunked", method="POST"))
+    protocol.data_received(b"zz\r\n")
+    assert protocol.waits_for_client
+    protocol.close_if_late(asyncio.get_running_loop().time() + 11)
+    assert transport.is_aborted
+    protocol.connection_lost(None)
+    await asyncio.gather(*protocol.tasks)
 
 
 async def test_who_does_not_read_holds_no_place() -> None:
@@ -349,6 +403,24 @@ async def test_one_tenant_has_half_of_the_places(
         answers = [(await task).status_code for task in waiting]
     assert set(answers) == {204, 503}
     assert answers.count(204) == 4
+
+
+async def test_a_stranger_whose_time_is_up_gives_way_without_an_error() -> None:
+    place = take_place(cast(Any, {}), Places(replace(SETTINGS, unauthenticated_limit=1)))
+    admitted: list[Place] = []
+
+    def admit_another() -> None:
+        with place.waiting_for_body(asyncio.timeout(10)):
+            admitted.append(place)
+
+    with pytest.raises(TimeoutError):  # noqa: PT012 - the block is what times out
+        async with asyncio.timeout(10) as late:
+            with place.waiting_for_body(late):
+                late.reschedule(0)
+                # Until the next turn of the loop it is up, and its task has not noticed.
+                asyncio.get_running_loop().call_soon(admit_another)
+                await asyncio.Event().wait()
+    assert admitted
 
 
 class Visitor:

@@ -69,7 +69,9 @@ class Place:
         if len(waiting) >= self.places.limit_of_unauthenticated:
             oldest = min(waiting, key=lambda other: waiting[other])
             del waiting[oldest]
-            oldest.reschedule(0)
+            # Its own time may be up, without its task having run since.
+            if not oldest.expired():
+                oldest.reschedule(0)
         waiting[timeout] = self.started
         try:
             yield

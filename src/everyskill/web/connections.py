@@ -23,6 +23,9 @@ ACCEPTED_AT_ONCE = 64
 _RESERVED_FILES = ACCEPTED_AT_ONCE + 64
 _MIN_CONNECTIONS = 16
 _LOG_SECONDS = 60.0
+_READ_BYTES = 32 * 1024
+# How many of the connections may be ones on which no request was sent yet, before those give way first.
+_SILENT_SHARE = 1 / 4
 # A body in pieces costs by the piece: so many may be of any size, more are of so many bytes on average.
 _FREE_PIECES = 1_000
 _MIN_PIECE_BYTES = 32
@@ -107,6 +110,8 @@ class BoundedProtocol(H11Protocol):
     def connection_made(self, transport: BaseTransport) -> None:
         """Makes room, where there are too many, by closing the one that waits longest for its client."""
         super().connection_made(transport)  # type: ignore[arg-type]
+        # What is read at once is parsed at once, while all others wait.
+        self.transport.max_size = _READ_BYTES  # type: ignore[attr-defined]
         self._wait_for_head()
         if len(self.connections) > self._limits.connections:
             self._warn(limit=self._limits.connections)
@@ -121,6 +126,7 @@ class BoundedProtocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Refuses what is no HTTP; where a response has begun, there is no other to send."""
+        self._wait_for_head()
         if self.is_working:
             # What the app answers from now on goes nowhere.
             self.cycle.disconnected = True
@@ -184,7 +190,7 @@ class BoundedProtocol(H11Protocol):
     @property
     def is_working(self) -> bool:
         """Whether a request is in progress."""
-        return self.cycle is not None and not self.cycle.response_complete
+        return self.cycle is not None and not self.cycle.response_complete and not self.cycle.disconnected
 
     @property
     def unread(self) -> int:
@@ -200,12 +206,19 @@ class BoundedProtocol(H11Protocol):
         self.deadline = self.loop.time() + self._limits.head_seconds
 
     def _most_idle(self) -> "BoundedProtocol":
-        """The connection to close first: one that never sent a request, before one that did; this new one, if all work.
+        """The connection to close first; this new one, if all work.
 
-        Not this one before: who sends a request on each connection now and then would keep all newcomers out.
+        Not this one before: who sends a request on each connection now and then would keep all newcomers out. Those
+        that never sent one go first where they are many; few are newcomers, whose requests are on their way.
         """
-        waiting = (other for other in self._others() if other.waits_for_client)
-        return min(waiting, key=lambda other: (other.cycle is not None, other.deadline or 0.0), default=self)
+        waiting = [other for other in self._others() if other.waits_for_client]
+        are_many = sum(other.cycle is None for other in waiting) > self._limits.connections * _SILENT_SHARE
+
+        def rank(other: BoundedProtocol) -> tuple[bool, bool, float]:
+            # Of those chosen first the ones that do not read, then the oldest.
+            return (other.cycle is None) != are_many, not other.flow.write_paused, other.deadline or 0.0
+
+        return min(waiting, key=rank, default=self)
 
     def _others(self) -> "Iterator[BoundedProtocol]":
         return (each for each in self.connections if isinstance(each, BoundedProtocol) and each is not self)
