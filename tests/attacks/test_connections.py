@@ -147,7 +147,10 @@ async def test_a_process_that_may_open_no_more_files_says_so_once_a_minute(
     run_service: RunService, acme: Tenant
 ) -> None:
     service = await run_service(max_files=64)
+    # All are there before it accepts the first: one by one, they would give way to each other.
+    service.process.send_signal(signal.SIGSTOP)
     async with connections(service, 400):
+        service.process.send_signal(signal.SIGCONT)
         await asyncio.sleep(3)
     async with caller_of(service) as caller:
         assert (await caller.get("/v1/skills")).status_code == 200
