@@ -11,8 +11,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from everyskill.handles import Tenant
-from everyskill.web.auth.keys import FRESH_SECONDS, MAX_KEY_SET_BYTES, PublishedKeys
+from everyskill.web.auth.keys import FRESH_SECONDS, PublishedKeys
 from everyskill.web.refusals import KeysUnavailable
+from everyskill.web.settings import DEFAULT_JWKS_BYTES
 from tests.support.http_clients import authorization, claims_of, code_of
 from tests.support.live_service import RunService, client_at
 
@@ -139,7 +140,7 @@ async def test_an_answer_without_an_end_is_read_no_further_than_the_limit(head: 
         with pytest.raises(KeysUnavailable):
             await PublishedKeys(endpoint.url, fetch_seconds=LONG).find({"kid": "one"})
     # What was in the buffers of the two sockets comes on top.
-    assert endpoint.sent < MAX_KEY_SET_BYTES + 16 * 1024 * 1024
+    assert endpoint.sent < DEFAULT_JWKS_BYTES + 16 * 1024 * 1024
 
 
 async def test_others_have_their_turn_between_a_flood_of_small_chunks() -> None:
@@ -164,7 +165,7 @@ async def test_a_packed_answer_is_not_unpacked() -> None:
         await writer.drain()
 
     packed = gzip.compress(b'{"keys": [' + b" " * FLOOD_BYTES + b"]}")
-    assert len(packed) < MAX_KEY_SET_BYTES
+    assert len(packed) < DEFAULT_JWKS_BYTES
     async with listening(bomb) as endpoint:
         with pytest.raises(KeysUnavailable):
             await PublishedKeys(endpoint.url, fetch_seconds=LONG).find({"kid": "one"})

@@ -5,8 +5,7 @@ from typing import Any
 from litestar import Request
 
 from everyskill.web.refusals import TooManyFields
-
-MAX_FIELDS = 64
+from everyskill.web.settings import WebSettings
 
 
 class FormRequest(Request[Any, Any, Any]):
@@ -15,6 +14,7 @@ class FormRequest(Request[Any, Any, Any]):
     async def body(self) -> bytes:
         """What every parser of the form reads. Raises TooManyFields."""
         body = await super().body()
-        if body.count(b"&") >= MAX_FIELDS:
-            raise TooManyFields(MAX_FIELDS)
+        settings: WebSettings = self.app.state.settings
+        if body.count(b"&") >= settings.form_fields:
+            raise TooManyFields(settings.form_fields)
         return body

@@ -14,6 +14,8 @@ from everyskill.settings import read_environment
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8080
 MIN_SECRET_BYTES = 32
+DEFAULT_JWKS_SECONDS = 5.0
+DEFAULT_JWKS_BYTES = 1024 * 1024
 
 _SYMMETRIC = ("HS256", "HS384", "HS512")
 _ASYMMETRIC = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
@@ -29,12 +31,14 @@ class WebSettings(Struct, frozen=True, kw_only=True):
     `jwt_secret` or `jwks_url` verifies bearer tokens; `jwt_algorithms` (comma-separated) are the algorithms that may
     sign them; `jwt_issuer` and `jwt_audience` are what their `iss` and `aud` must say. The `*_claim` settings name the
     claims that hold the tenant, the role, the name and the email address.
+    The keys at `jwks_url` must arrive within `jwks_timeout` seconds and have at most `jwks_limit` bytes.
     `session_secret` signs the session cookies of the pages; unset, sessions end with the process.
     `demo_sign_in` lets anybody sign in as any user, on loopback only; the sign-in page offers the users of
     `demo_tenant`.
     `body_limit` is the size in bytes of a body that publishes a skill, `body_timeout` the seconds in which any must
     arrive.
-    `form_limit` is the size in bytes of the body that a page's form may send.
+    `form_limit` is the size in bytes of the body that a page's form may send, `form_fields` how many fields it has at
+    most.
     `head_timeout` is the seconds in which the head of a request must arrive, `send_timeout` those in which a client
     must read a response, `unread_limit` how many bytes may wait for that on all connections together, and
     `connection_limit` how many may be open.
@@ -46,6 +50,8 @@ class WebSettings(Struct, frozen=True, kw_only=True):
     port: Port = DEFAULT_PORT
     jwt_secret: str | None = None
     jwks_url: str | None = None
+    jwks_timeout: Seconds = DEFAULT_JWKS_SECONDS
+    jwks_limit: Count = DEFAULT_JWKS_BYTES
     jwt_algorithms: str | None = None
     jwt_issuer: str | None = None
     jwt_audience: str | None = None
@@ -59,6 +65,7 @@ class WebSettings(Struct, frozen=True, kw_only=True):
     body_limit: Count = 4 * 1024 * 1024
     body_timeout: Seconds = 20.0
     form_limit: Count = 64 * 1024
+    form_fields: Count = 64
     head_timeout: Seconds = 10.0
     send_timeout: Seconds = 30.0
     unread_limit: Count = 64 * 1024 * 1024

@@ -12,12 +12,10 @@ import jwt
 import structlog
 
 from everyskill.web.refusals import InvalidToken, KeysUnavailable
-from everyskill.web.settings import WebSettings
+from everyskill.web.settings import DEFAULT_JWKS_BYTES, DEFAULT_JWKS_SECONDS, WebSettings
 
 FRESH_SECONDS = 300.0
 COOLDOWN_SECONDS = 30.0
-FETCH_SECONDS = 5.0
-MAX_KEY_SET_BYTES = 1024 * 1024
 # How many requests may wait while keys are fetched: tokens that nobody knows must not fill the service.
 MAX_WAITING = 50
 
@@ -46,7 +44,8 @@ class PublishedKeys:
     """The public keys at a JWKS address, cached for minutes and fetched again for a key id that is not among them.
 
     The address is asked at most once in COOLDOWN_SECONDS, whatever tokens say; while it does not answer, the cached
-    keys stay good. An answer that takes longer than `fetch_seconds` in all, or is too large, is none.
+    keys stay good. An answer that takes longer than `fetch_seconds` in all, or is larger than `max_bytes`, is
+    none.
     """
 
     def __init__(
@@ -54,12 +53,14 @@ class PublishedKeys:
         url: str,
         *,
         clock: Callable[[], float] = monotonic,
-        fetch_seconds: float = FETCH_SECONDS,
+        fetch_seconds: float = DEFAULT_JWKS_SECONDS,
+        max_bytes: int = DEFAULT_JWKS_BYTES,
         max_waiting: int = MAX_WAITING,
     ) -> None:
         self._url = url
         self._clock = clock
         self._fetch_seconds = fetch_seconds
+        self._max_bytes = max_bytes
         self._max_waiting = max_waiting
         # The system's certificates, where a company has its own; httpx would take those of Mozilla.
         self._certificates = ssl.create_default_context()
@@ -121,8 +122,8 @@ class PublishedKeys:
             # As it was sent: what is packed all the same is never unpacked.
             async for chunk in response.aiter_raw():
                 body += chunk
-                if len(body) > MAX_KEY_SET_BYTES:
-                    raise ValueError(f"more than {MAX_KEY_SET_BYTES:,} bytes")
+                if len(body) > self._max_bytes:
+                    raise ValueError(f"more than {self._max_bytes:,} bytes")
                 # Thousands of small chunks arrive at once, and others have their turn in between.
                 await asyncio.sleep(0)
         return bytes(body)
@@ -142,4 +143,6 @@ def create_keys(settings: WebSettings) -> Keys | None:
     """The keys that the settings name; None where no bearer tokens are taken."""
     if settings.jwt_secret:
         return SharedSecret(settings.jwt_secret)
-    return PublishedKeys(settings.jwks_url) if settings.jwks_url else None
+    if settings.jwks_url:
+        return PublishedKeys(settings.jwks_url, fetch_seconds=settings.jwks_timeout, max_bytes=settings.jwks_limit)
+    return None
