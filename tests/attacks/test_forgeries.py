@@ -176,7 +176,19 @@ FORM = "application/x-www-form-urlencoded"
 
 def forged_writes(token: str, other: str) -> Iterator[tuple[dict[str, str], bytes]]:
     """Headers and body of writes that carry the session's cookie and not its token, or come from another site."""
-    wrong = ["", "x", other, token[:-1], token + "x", token.swapcase(), token[::-1], f"_{token[1:]}", "null", token * 2]
+    first = "-" if token[0] == "_" else "_"
+    wrong = [
+        "",
+        "x",
+        other,
+        token[:-1],
+        token + "x",
+        token.swapcase(),
+        token[::-1],
+        first + token[1:],
+        "null",
+        token * 2,
+    ]
     for given in wrong:
         yield {"X-CSRF-Token": given}, b""
         yield {"Content-Type": FORM}, f"csrf_token={given}".encode()
