@@ -17,6 +17,15 @@ IS_UPDATED = f"""(
     {IS_PUBLISHED} AND (s.published_version > v.last_viewed_version OR s.updated_at > v.last_viewed_at)
 )"""
 
+# The skill of a view, with what S1 asks of it: by skills_pkey, whatever the statistics say. By its key alone, or a
+# partial index would tempt the planner.
+SKILL_OF_VIEW = """JOIN LATERAL (
+    SELECT skills.status, skills.updated_at, skills.published_version
+      FROM skills
+     WHERE skills.tenant_id = :tenant_id AND skills.id = v.skill_id
+    OFFSET 0
+) AS s ON true"""
+
 # Rule S7: the window is about the change, never about the view. now() is stable, so an index scan can start at it.
 # In hours: a day of the session's time zone may have 23 or 25.
 IN_WINDOW = f"s.updated_at >= now() - interval '{WINDOW // timedelta(hours=1)} hours'"

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from everyskill.database.rules import IS_UPDATED
+from everyskill.database.rules import IS_UPDATED, SKILL_OF_VIEW
 from everyskill.database.statements import NESTED_LOOP_PLAN, Statement
 from everyskill.database.transactions import TenantConnection
 
@@ -15,12 +15,7 @@ MARK_ALL_SEEN = Statement(
     WITH updated AS (
         SELECT v.id, s.published_version
           FROM user_skill_views AS v
-          JOIN LATERAL (
-              SELECT skills.status, skills.updated_at, skills.published_version
-                FROM skills
-               WHERE skills.tenant_id = :tenant_id AND skills.id = v.skill_id
-              OFFSET 0
-          ) AS s ON true
+          {SKILL_OF_VIEW}
          WHERE v.tenant_id = :tenant_id AND v.user_id = :user_id
            AND {IS_UPDATED} AND s.updated_at <= :as_of::timestamptz
          -- The order in which batches of views lock their rows, so that no two deadlock.

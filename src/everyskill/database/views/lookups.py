@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from everyskill.database.rules import IS_UPDATED
+from everyskill.database.rules import IS_UPDATED, SKILL_OF_VIEW
 from everyskill.database.statements import Statement, row_reader, to_json
 from everyskill.database.transactions import TenantConnection
 from everyskill.model.views import UserSkillView, ViewState
@@ -53,17 +53,12 @@ FIND_VIEWS = Statement(f"""
       JOIN {ASKED_VIEWS} ON true
 """)
 
-# Which views are updated. Skills by skills_pkey: by their key alone, or a partial index would tempt the planner.
+# Which views are updated.
 FIND_UPDATED = Statement(f"""
     SELECT asked.place, v.skill_id
       FROM {LOOKUPS}
       JOIN {ASKED_VIEWS} ON true
-      JOIN LATERAL (
-          SELECT skills.status, skills.updated_at, skills.published_version
-            FROM skills
-           WHERE skills.tenant_id = :tenant_id AND skills.id = v.skill_id
-          OFFSET 0
-      ) AS s ON true
+      {SKILL_OF_VIEW}
      WHERE {IS_UPDATED}
 """)
 
