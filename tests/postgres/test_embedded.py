@@ -282,6 +282,13 @@ def test_nothing_listens_on_tcp(server: EmbeddedServer) -> None:
     assert ask(server.superuser_url, "SHOW listen_addresses") == ""
 
 
+def test_a_recovery_has_little_to_replay_and_syncs_all_files_at_once(server: EmbeddedServer) -> None:
+    assert ask(server.superuser_url, "SHOW max_wal_size") == "128MB"
+    assert ask(server.superuser_url, "SHOW recovery_init_sync_method") == (
+        "syncfs" if sys.platform == "linux" else "fsync"
+    )
+
+
 @pytest.mark.usefixtures("used")
 async def test_it_starts_in_a_thread_beside_a_running_loop(folder: Path) -> None:
     server = await asyncio.to_thread(EmbeddedServer.start, folder)

@@ -1,6 +1,7 @@
 """The data folder's contents: whether the folder can be used, and creating the database cluster in it with initdb."""
 
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -9,7 +10,13 @@ from everyskill.errors import EmbeddedServerFailed
 
 START_LOCK_FILE = "everyskill.start.lock"
 VERSION_FILE = "PG_VERSION"
-INITDB_OPTIONS = ("--auth=trust", "--encoding=utf8", "--username=postgres")
+# What bounds a recovery, in postgresql.conf, where an operator may change it: how much WAL there is to replay, and how
+# the files are synced before, which one by one takes seconds on a busy disk.
+RECOVERY_OPTIONS = (
+    "--set=max_wal_size=128MB",
+    *(["--set=recovery_init_sync_method=syncfs"] if sys.platform == "linux" else []),
+)
+INITDB_OPTIONS = ("--auth=trust", "--encoding=utf8", "--username=postgres", *RECOVERY_OPTIONS)
 
 
 def check_data_folder(data_folder: Path, binaries: Binaries) -> None:
