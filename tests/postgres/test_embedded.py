@@ -504,6 +504,15 @@ def test_a_program_killed_while_it_makes_the_directory_is_in_nobodys_way(
     assert answer == 1
 
 
+@pytest.mark.usefixtures("used")
+def test_a_server_that_does_not_start_says_why_and_nothing_of_earlier_starts(folder: Path) -> None:
+    EmbeddedServer.start(folder).stop()
+    (folder / "global" / "pg_control").write_bytes(b"damaged")
+    with pytest.raises(EmbeddedServerFailed, match="pg_control") as failed:
+        EmbeddedServer.start(folder)
+    assert "shut down" not in failed.value.reason
+
+
 # -- killed under a running program --------------------------------------------------------------------------------
 
 

@@ -52,11 +52,13 @@ def stop_server(data_folder: Path, binaries: Binaries) -> None:
 
 
 def _start_server(data_folder: Path, binaries: Binaries) -> None:
+    log = data_folder / LOG_FILE
+    logged_before = log.stat().st_size if log.exists() else 0
     try:
         timeout = str(START_TIMEOUT_SECONDS)
         _pg_ctl(data_folder, binaries, "-t", timeout, "-l", LOG_FILE, "-o", SERVER_OPTIONS, "start")
     except subprocess.CalledProcessError as error:
-        raise _start_failure(data_folder) from error
+        raise _start_failure(data_folder, logged_before) from error
 
 
 def _pg_ctl(data_folder: Path, binaries: Binaries, *arguments: str) -> None:
@@ -78,9 +80,10 @@ def _wait_until_ready(data_folder: Path) -> list[str]:
     raise _start_failure(data_folder)
 
 
-def _start_failure(data_folder: Path) -> EmbeddedServerFailed:
+def _start_failure(data_folder: Path, logged_before: int = 0) -> EmbeddedServerFailed:
     log = data_folder / LOG_FILE
-    reason = last_lines(log.read_text(errors="replace")) if log.exists() else "it left no log"
+    logged = log.read_bytes()[logged_before:] if log.exists() else b""
+    reason = last_lines(logged.decode(errors="replace")) or "it left no log"
     return EmbeddedServerFailed(str(data_folder), reason)
 
 
