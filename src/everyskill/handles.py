@@ -1,8 +1,9 @@
 """connect(url) gives a Database, and its tenant(id) a Tenant, whose methods are the functions of `services`."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -23,7 +24,7 @@ from everyskill.database.connections import (
 )
 from everyskill.database.feed.limits import DEFAULT_LIMITS, FeedLimits
 from everyskill.database.people import tenant_list
-from everyskill.errors import DatabaseNotMigrated, DatabaseUnreachable, InvalidSetting
+from everyskill.errors import DatabaseNotMigrated, DatabaseUnreachable, InvalidSetting, MissingExtra
 from everyskill.extras import extra
 from everyskill.model.tenants import TenantInfo
 from everyskill.services.tenant_scope import TenantScope
@@ -171,13 +172,25 @@ async def owner_url(url: str | None = None) -> AsyncIterator[str]:
 
     None takes EVERYSKILL_OWNER_URL, else EVERYSKILL_DATABASE_URL, else the embedded server.
     """
-    settings = Settings.from_environment()
-    chosen = _check_url(url or settings.owner_url or settings.database_url or EMBEDDED_URL)
-    if _is_embedded(chosen):
-        async with _embedded(chosen) as server:
-            yield server.owner_url
-    else:
+    async with _operators_url(url, lambda server: server.owner_url) as chosen:
         yield chosen
+
+
+@asynccontextmanager
+async def superuser_url(url: str | None = None) -> AsyncIterator[str]:
+    """Where dumps are made and restored: as the superuser of the embedded server. Else the same as owner_url."""
+    async with _operators_url(url, lambda server: server.superuser_url) as chosen:
+        yield chosen
+
+
+def own_programs() -> Path | None:
+    """The folder of the PostgreSQL programs that come along, pg_dump among them; None where they are not installed."""
+    try:
+        with extra("embedded"):
+            from everyskill.embedded import newest_programs  # noqa: PLC0415 - an extra
+        return newest_programs()
+    except MissingExtra:
+        return None
 
 
 async def list_tenants(url: str | None = None) -> list[TenantInfo]:
@@ -193,6 +206,17 @@ def _check_url(url: str) -> str:
     if not isinstance(url, str) or not url.startswith(("postgresql://", "postgres://", EMBEDDED_URL)):
         raise InvalidSetting("database URL", "must begin with postgresql:// or embedded:")
     return url
+
+
+@asynccontextmanager
+async def _operators_url(url: str | None, login: "Callable[[EmbeddedServer], str]") -> AsyncIterator[str]:
+    settings = Settings.from_environment()
+    chosen = _check_url(url or settings.owner_url or settings.database_url or EMBEDDED_URL)
+    if _is_embedded(chosen):
+        async with _embedded(chosen) as server:
+            yield login(server)
+    else:
+        yield chosen
 
 
 def _is_embedded(url: str) -> bool:

@@ -560,3 +560,24 @@ async def test_db_check_names_a_policy_that_is_gone_and_exits_with_3(shell: Shel
     assert (people.code, programs.code) == (3, 3)
     assert "tenant_isolation on skills" in people.out
     assert any(not finding["ok"] for finding in programs.document)
+
+
+async def test_db_dump_and_restore_move_a_catalog_into_an_embedded_server(
+    shell: Shell, acme: Tenant, clone: Clone, embedded_url: str, tmp_path: Path
+) -> None:
+    await publish(acme, "deploy")
+    file = str(tmp_path / "everyskill.dump")
+    dumped = await shell.succeed("db", "dump", file, "--database-url", clone.superuser_url, "--json")
+    restored = await shell.succeed("db", "restore", file, "--database-url", embedded_url)
+    assert dumped.document["counts"]["public.skills"] == 1
+    assert "as many as were dumped" in restored.out
+    assert "✗" not in restored.out
+    assert row_of("deploy", (await shell.succeed("skills", "list", "--database-url", embedded_url)).out)
+    again = await shell.run("db", "restore", file, "--database-url", embedded_url, "--json")
+    assert (again.code, json.loads(again.err)["error"]["code"]) == (1, "database_not_empty")
+
+
+async def test_a_dump_that_would_be_partial_exits_with_3(shell: Shell, tmp_path: Path) -> None:
+    ran = await shell.run("db", "dump", str(tmp_path / "everyskill.dump"))
+    assert ran.code == 3
+    assert "row-level security" in ran.err

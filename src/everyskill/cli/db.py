@@ -43,7 +43,7 @@ async def check(database_url: DatabaseUrl = None, as_json: AsJson = False) -> No
 
     async with service_url(database_url) as url:
         findings = await inspect(url)
-    Output(as_json=as_json).result(findings, _lines(findings))
+    Output(as_json=as_json).result(findings, finding_lines(findings))
     if not all(finding.ok for finding in findings):
         raise typer.Exit(EXIT_DATABASE_NOT_READY)
 
@@ -61,7 +61,7 @@ async def sql(as_json: AsJson = False) -> None:
         write(text)
 
 
-def _lines(findings: "Iterable[Finding]") -> Iterator[Line]:
+def finding_lines(findings: "Iterable[Finding]") -> Iterator[Line]:
     for finding in findings:
         mark = styled("✓ ", "green") if finding.ok else styled("✗ ", "red")
         yield mark.append(f"{finding.name} {finding.detail}".rstrip(), "default")

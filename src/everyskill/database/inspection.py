@@ -52,13 +52,32 @@ async def inspect(url: str) -> list[Finding]:
     """
     connection = await connect_once(url)
     try:
-        findings = [await _revision(connection), await _role(connection)]
-        if all(finding.ok for finding in findings):
-            findings += [await _forced(connection), await _policies(connection), await _grants(connection)]
-            findings.append(await _canary_finding(connection))
-        return findings
+        return await _inspect(connection)
     finally:
         await connection.close()
+
+
+async def inspect_as_member(url: str) -> list[Finding]:
+    """The same where `url` is a superuser's: as a role that is only a member of everyskill_app, and dropped again."""
+    member = f"everyskill_check_{uuid4().hex}"
+    connection = await connect_once(url)
+    try:
+        await connection.execute(f"CREATE ROLE {member} IN ROLE {APP_ROLE}")
+        try:
+            await connection.execute(f"SET SESSION AUTHORIZATION {member}")
+            return await _inspect(connection)
+        finally:
+            await connection.execute(f"RESET SESSION AUTHORIZATION; DROP ROLE {member}")
+    finally:
+        await connection.close()
+
+
+async def _inspect(connection: asyncpg.Connection) -> list[Finding]:
+    findings = [await _revision(connection), await _role(connection)]
+    if all(finding.ok for finding in findings):
+        findings += [await _forced(connection), await _policies(connection), await _grants(connection)]
+        findings.append(await _canary_finding(connection))
+    return findings
 
 
 async def find_policies(connection: asyncpg.Connection) -> set[Policy]:

@@ -7,8 +7,9 @@ the path to a shell unquoted, and as root opens every parent folder to everyone.
 "Data folder" means PostgreSQL's data directory (PGDATA). What is not async blocks: call it in a thread.
 """
 
+from everyskill.embedded.binaries import newest_programs
 from everyskill.embedded.restarts import Restarter
 from everyskill.embedded.server import EmbeddedServer
 from everyskill.embedded.urls import data_folder, default_data_folder
 
-__all__ = ["EmbeddedServer", "Restarter", "data_folder", "default_data_folder"]
+__all__ = ["EmbeddedServer", "Restarter", "data_folder", "default_data_folder", "newest_programs"]

@@ -74,6 +74,11 @@ def find_binaries(version: int, data_folder: Path) -> Binaries:
     return Binaries(version, program.parent, find_system_user(data_folder))
 
 
+def newest_programs() -> Path:
+    """The folder of the newest version's programs, among them pg_dump. Raises MissingExtra."""
+    return (_package_folder() / INSTALL_FOLDERS[max(INSTALL_FOLDERS)] / "bin").resolve()
+
+
 def _package_folder() -> Path:
     with extra("embedded"):
         spec = find_spec(PACKAGE)

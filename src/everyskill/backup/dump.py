@@ -1,0 +1,70 @@
+"""Dumps a database into a file, and counts its rows in the same snapshot."""
+
+import tempfile
+from asyncio import StreamReader
+from asyncio.subprocess import PIPE
+from pathlib import Path
+from typing import cast
+from zipfile import ZipFile
+
+import asyncpg
+import msgspec
+
+from everyskill.backup.contents import Contents, read_contents
+from everyskill.backup.dump_file import CONTENTS, DATABASE, new_dump_file
+from everyskill.backup.programs import CHUNK_BYTES, Programs, find_programs, first_error, login_of
+from everyskill.database.connections import connect_once, read_revision, translate_driver_errors
+from everyskill.database.revisions import HEAD
+from everyskill.errors import DatabaseNotMigrated, DumpFailed, MissingPrivilege
+
+# Behind a migration, say: a dump that waits for ever is one that nobody misses until it is needed.
+LOCK_WAIT = "60s"
+_ROLE = "SELECT rolname, rolsuper OR rolbypassrls AS sees_all_rows FROM pg_roles WHERE rolname = current_user"
+# Until the connection ends. With row_security off it is an error where a policy would leave rows out.
+_BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL row_security = off"
+
+
+async def dump(url: str, path: Path, *, own_programs: Path | None) -> Contents:
+    """Dumps the database, of whatever revision, and returns what went into the file.
+
+    `url` must log in as a superuser or with BYPASSRLS; MissingPrivilege for others, whose dump would be partial. Raises
+    DumpFailed, PostgresProgramsMissing, DatabaseNotMigrated for a database without our tables, or OSError. After any of
+    them a file of that name is as it was before.
+    """
+    connection = await connect_once(url, answer_seconds=None)
+    try:
+        with translate_driver_errors():
+            await _check(connection)
+            programs = find_programs(connection.get_server_version().major, own_programs)
+            await connection.execute(_BEGIN)
+            snapshot = await connection.fetchval("SELECT pg_export_snapshot()")
+            contents = await read_contents(connection)
+        with new_dump_file(path) as archive:
+            await _run_pg_dump(programs, url, snapshot, archive)
+            archive.writestr(CONTENTS, msgspec.json.encode(contents))
+    finally:
+        await connection.close()
+    return contents
+
+
+async def _check(connection: asyncpg.Connection) -> None:
+    [role] = await connection.fetch(_ROLE)
+    if not role["sees_all_rows"]:
+        needed = "BYPASSRLS, or to be a superuser: row-level security would leave rows out of the dump"
+        raise MissingPrivilege(role["rolname"], needed)
+    if await read_revision(connection) is None:
+        raise DatabaseNotMigrated(None, HEAD)
+
+
+async def _run_pg_dump(programs: Programs, url: str, snapshot: str, archive: ZipFile) -> None:
+    login = login_of(url)
+    options = ("--format=custom", "--no-password", f"--snapshot={snapshot}", f"--lock-wait-timeout={LOCK_WAIT}")
+    with tempfile.TemporaryFile() as stderr, archive.open(DATABASE, "w", force_zip64=True) as output:
+        async with programs.start(
+            "pg_dump", *options, "-d", login.url, login=login, stderr=stderr, stdout=PIPE
+        ) as pg_dump:
+            printed = cast(StreamReader, pg_dump.stdout)
+            while chunk := await printed.read(CHUNK_BYTES):
+                output.write(chunk)
+            if await pg_dump.wait():
+                raise DumpFailed(first_error(stderr))
