@@ -353,6 +353,14 @@ class DataDirectoryInUse(DatabaseNotReady):
 
 
 @dataclass(eq=False)
+class ServerUpgradeFailed(EverySkillError):
+    directory: str
+    reason: str
+    code = "server_upgrade_failed"
+    sentence = "The PostgreSQL in {directory} was not upgraded, and is as it was: {reason}"
+
+
+@dataclass(eq=False)
 class PostgresProgramsMissing(EverySkillError):
     """pg_dump, pg_restore and psql that know the server: an older pg_dump refuses a newer one."""
 

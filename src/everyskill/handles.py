@@ -193,6 +193,16 @@ def own_programs() -> Path | None:
         return None
 
 
+async def upgrade_server(old: Path, new: Path, *, remove_old: bool, on_step: Callable[[str], None]) -> None:
+    """Copies the data folder of an embedded server into a new one of the newest PostgreSQL.
+
+    Raises what `embedded/upgrade.py` does.
+    """
+    with extra("embedded"):
+        from everyskill.embedded.upgrade import upgrade_server as upgrade  # noqa: PLC0415 - an extra
+    await asyncio.to_thread(upgrade, old, new, remove_old=remove_old, on_step=on_step)
+
+
 async def list_tenants(url: str | None = None) -> list[TenantInfo]:
     """All tenants by id, for the operator: the owner, or a member of everyskill_operator.
 

@@ -581,3 +581,10 @@ async def test_a_dump_that_would_be_partial_exits_with_3(shell: Shell, tmp_path:
     ran = await shell.run("db", "dump", str(tmp_path / "everyskill.dump"))
     assert ran.code == 3
     assert "row-level security" in ran.err
+
+
+async def test_a_folder_that_needs_no_upgrade_exits_with_1(bare_shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "PG_VERSION").write_text("18\n")
+    ran = await bare_shell.run("db", "upgrade-server", str(tmp_path), str(tmp_path / "new"))
+    assert ran.code == 1
+    assert "it holds PostgreSQL 18 already" in ran.err

@@ -28,7 +28,14 @@ from everyskill.embedded import EmbeddedServer, Restarter, data_folder, default_
 from everyskill.embedded.binaries import Binaries, find_binaries
 from everyskill.embedded.sockets import runtime_folder
 from everyskill.embedded.system_user import find_useradd
-from everyskill.errors import DatabaseUnreachable, DataDirectoryInUse, EmbeddedServerFailed, InvalidSetting
+from everyskill.embedded.upgrade import upgrade_server
+from everyskill.errors import (
+    DatabaseUnreachable,
+    DataDirectoryInUse,
+    EmbeddedServerFailed,
+    InvalidSetting,
+    ServerUpgradeFailed,
+)
 from everyskill.handles import Database
 from tests.support import service_process
 
@@ -962,3 +969,93 @@ def test_a_url_that_names_no_absolute_path_is_refused(url: str) -> None:
 def test_another_url_is_not_embedded(url: str) -> None:
     with pytest.raises(InvalidSetting, match="must begin with postgresql:// or embedded:"):
         everyskill.connect(url)
+
+
+# -- a newer PostgreSQL --------------------------------------------------------------------------------------------
+
+UPGRADING = """
+import sys
+from pathlib import Path
+from everyskill.embedded.upgrade import upgrade_server
+upgrade_server(Path(sys.argv[1]), Path(sys.argv[1] + "-18"), remove_old=False, on_step=print)
+"""
+
+
+@pytest.fixture(scope="session")
+def template_16() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="everyskill-", dir=PLACE) as home:
+        server = EmbeddedServer.start(Path(home) / "data", postgres_version=16)
+        ask(server.owner_url, "CREATE TABLE kept AS SELECT 7 AS n")
+        server.stop()
+        yield Path(home) / "data"
+
+
+@pytest.fixture
+def old(folder: Path, template_16: Path) -> Path:
+    """The folder of a PostgreSQL 16 with a table in it."""
+    copy(template_16, folder)
+    return folder
+
+
+@pytest.fixture
+def new(folder: Path) -> Path:
+    """Where the newer PostgreSQL goes."""
+    return folder.with_name(f"{folder.name}-18")
+
+
+def kept_in(folder: Path, version: int) -> tuple[int, str]:
+    server = EmbeddedServer.start(folder, postgres_version=version)
+    found = ask(server.owner_url, "SELECT n FROM kept"), ask(server.owner_url, "SHOW data_checksums")
+    server.stop()
+    return found
+
+
+def test_an_upgrade_takes_everything_into_a_new_folder_and_leaves_the_old_one(old: Path, new: Path) -> None:
+    kill_postmaster_of_a_session(old)
+    command = [sys.executable, "-m", "everyskill", "db", "upgrade-server", str(old), str(new)]
+    upgraded = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert f"embedded://{new}" in upgraded.stdout
+    assert "pg_upgrade" in upgraded.stderr
+    assert kept_in(new, 18) == (7, "on")
+    assert kept_in(old, 16) == (7, "off")
+
+
+def kill_postmaster_of_a_session(folder: Path) -> None:
+    """Leaves the folder as a crash does."""
+    server = EmbeddedServer.start(folder, postgres_version=16)
+    kill_server_and_wait(folder)
+    server.stop()
+
+
+def test_an_interrupted_upgrade_leaves_the_old_server_and_can_be_repeated(
+    old: Path, new: Path, program: Callable[..., Program]
+) -> None:
+    interrupted = program(code=UPGRADING)
+    wait_until(lambda: any(new.parent.glob("*.unfinished/pg_upgrade_output.d")))
+    interrupted.kill()
+    assert not new.exists()
+    upgrade_server(old, new, remove_old=True, on_step=print)
+    assert kept_in(new, 18) == (7, "on")
+    assert sorted(path.name for path in new.parent.iterdir()) == [new.name]
+
+
+def test_a_server_in_use_is_not_upgraded(old: Path, new: Path) -> None:
+    server = EmbeddedServer.start(old, postgres_version=16)
+    with pytest.raises(DataDirectoryInUse, match="end the programs that use it"):
+        upgrade_server(old, new, remove_old=True, on_step=print)
+    answer = ask(server.owner_url, "SELECT n FROM kept")
+    server.stop()
+    assert answer == 7
+    assert not new.exists()
+
+
+@pytest.mark.usefixtures("used")
+def test_what_needs_no_upgrade_or_has_no_place_to_go_is_refused(folder: Path, new: Path) -> None:
+    with pytest.raises(ServerUpgradeFailed, match="it holds PostgreSQL 18 already"):
+        upgrade_server(folder, new, remove_old=True, on_step=print)
+    (folder / "PG_VERSION").write_text("16\n")
+    new.mkdir()
+    with pytest.raises(ServerUpgradeFailed, match="is there already"):
+        upgrade_server(folder, new, remove_old=True, on_step=print)
+    with pytest.raises(ServerUpgradeFailed, match="No such file"):
+        upgrade_server(new, folder, remove_old=True, on_step=print)

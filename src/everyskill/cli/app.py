@@ -23,7 +23,7 @@ app = typer.Typer(
 
 for single in (up, serve, view, changes, whats_new, mark_seen):
     app.command()(single)
-for of_db in (backup.dump, backup.restore):
+for of_db in (backup.dump, backup.restore, backup.upgrade_server):
     db.group.command()(of_db)
 for group in (skills.group, feedback.group, users.group, tenants.group, db.group):
     app.add_typer(group)

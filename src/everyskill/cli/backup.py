@@ -1,4 +1,4 @@
-"""`db dump` and `db restore`: the whole database, into one file and back."""
+"""`db dump`, `db restore` and `db upgrade-server`: what an operator does with a database as a whole."""
 
 # ruff: noqa: PLC0415 - --help is a half slower with it
 
@@ -66,6 +66,28 @@ async def restore(
     Output(as_json=as_json).result(restored, [*lines, *finding_lines(restored.findings)])
     if not all(finding.ok for finding in restored.findings):
         raise typer.Exit(EXIT_DATABASE_NOT_READY)
+
+
+@command
+async def upgrade_server(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="The directory of an embedded PostgreSQL 16.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="The directory to make, for PostgreSQL 18.")],
+    *,
+    remove_old: Annotated[bool, typer.Option("--remove-old", help="Remove OLD once NEW is complete.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Copy an embedded server into a new directory of a newer PostgreSQL.
+
+    OLD stays as it is unless --remove-old is given; interrupted, the command can be repeated. Settings in OLD's
+    postgresql.conf are not taken along.
+    """
+    from everyskill import handles
+
+    output = Output(as_json=as_json)
+    await handles.upgrade_server(old, new, remove_old=remove_old, on_step=lambda step: output.note(f"{step} …"))
+    left = "removed" if remove_old else "as it was, and can be removed"
+    lines = [f"{new} is ready: --database-url embedded://{new.absolute()}", f"{old} is {left}."]
+    output.result({"old": str(old), "new": str(new), "removed": remove_old}, lines)
 
 
 def _rows(counts: dict[str, int] | None) -> str:

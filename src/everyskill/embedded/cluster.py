@@ -42,11 +42,14 @@ def _check_version_and_owner(version_file: Path, binaries: Binaries) -> None:
         raise EmbeddedServerFailed(str(version_file.parent), reason)
 
 
-def create_cluster(data_folder: Path, binaries: Binaries) -> None:
-    """Creates the cluster in a subfolder and moves it up, PG_VERSION last, so that a kill leaves no half of one."""
+def create_cluster(data_folder: Path, binaries: Binaries, *options: str) -> None:
+    """Creates the cluster in a subfolder and moves it up, PG_VERSION last, so that a kill leaves no half of one.
+
+    `options` are more of initdb's.
+    """
     complete = data_folder / "everyskill.made"
     if not complete.exists():
-        _initdb(data_folder, binaries).rename(complete)
+        _initdb(data_folder, binaries, *options).rename(complete)
     data_folder.chmod(0o700)
     for entry in sorted(complete.iterdir(), key=lambda entry: entry.name == VERSION_FILE):
         entry.rename(data_folder / entry.name)
@@ -55,8 +58,8 @@ def create_cluster(data_folder: Path, binaries: Binaries) -> None:
         shutil.rmtree(incomplete, ignore_errors=True)
 
 
-def _initdb(data_folder: Path, binaries: Binaries) -> Path:
+def _initdb(data_folder: Path, binaries: Binaries, *options: str) -> Path:
     incomplete = Path(tempfile.mkdtemp(prefix="everyskill.making.", dir=data_folder))
     binaries.grant_access(incomplete)
-    binaries.run(incomplete, "initdb", *INITDB_OPTIONS, "-D", str(incomplete))
+    binaries.run(incomplete, "initdb", *INITDB_OPTIONS, *options, "-D", str(incomplete))
     return incomplete

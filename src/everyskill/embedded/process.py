@@ -27,7 +27,7 @@ def start_or_find_server(data_folder: Path, binaries: Binaries) -> Address:
 
     Raises EmbeddedServerFailed where it does not start, DataDirectoryInUse where one runs that cannot be reached.
     """
-    if not _is_running(data_folder):
+    if not is_running(data_folder):
         _remove_stale_lock_files(data_folder)
         binaries.grant_access(data_folder)
         if not (data_folder / VERSION_FILE).exists():
@@ -47,7 +47,7 @@ def stop_server(data_folder: Path, binaries: Binaries) -> None:
     At the end of a program nobody could act on it; the next program that uses the data folder stops the server.
     """
     with suppress(subprocess.CalledProcessError):
-        if _is_running(data_folder):
+        if is_running(data_folder):
             _pg_ctl(data_folder, binaries, "-m", "fast", "stop")
 
 
@@ -69,7 +69,7 @@ def _pg_ctl(data_folder: Path, binaries: Binaries, *arguments: str) -> None:
 
 def _wait_until_ready(data_folder: Path) -> list[str]:
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
-    while _is_running(data_folder):
+    while is_running(data_folder):
         lines = _read_pid_file(data_folder)
         if lines[LINE_STATUS : LINE_STATUS + 1] == ["ready"]:
             return lines
@@ -90,7 +90,7 @@ def _start_failure(data_folder: Path, logged_before: int = 0) -> EmbeddedServerF
 # -- running or crashed --------------------------------------------------------------------------------------------
 
 
-def _is_running(data_folder: Path) -> bool:
+def is_running(data_folder: Path) -> bool:
     """Whether the process in postmaster.pid is a server of this data folder: the system reuses pids."""
     try:
         return _is_postgres_in(data_folder, psutil.Process(int(_read_pid_file(data_folder)[LINE_PID])))
