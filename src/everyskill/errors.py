@@ -267,6 +267,15 @@ class DatabaseReadOnly(DatabaseNotReady):
 
 
 @dataclass(eq=False)
+class DatabaseDamaged(DatabaseNotReady):
+    """PostgreSQL found a file that cannot be read, or holds what it never wrote."""
+
+    reason: str
+    code = "database_damaged"
+    sentence = "The files of the database are damaged: {reason}. Restore a backup, and keep the damaged files."
+
+
+@dataclass(eq=False)
 class DatabaseNotMigrated(DatabaseNotReady):
     found: str | None
     wanted: str

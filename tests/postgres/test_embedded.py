@@ -30,6 +30,7 @@ from everyskill.embedded.sockets import runtime_folder
 from everyskill.embedded.system_user import find_useradd
 from everyskill.embedded.upgrade import upgrade_server
 from everyskill.errors import (
+    DatabaseDamaged,
     DatabaseUnreachable,
     DataDirectoryInUse,
     EmbeddedServerFailed,
@@ -518,6 +519,22 @@ def test_a_server_that_does_not_start_says_why_and_nothing_of_earlier_starts(fol
     with pytest.raises(EmbeddedServerFailed, match="pg_control") as failed:
         EmbeddedServer.start(folder)
     assert "shut down" not in failed.value.reason
+
+
+async def test_a_damaged_page_is_a_typed_error(database: Database, folder: Path) -> None:
+    superuser = await asyncpg.connect(host=str(folder), user="postgres", database="everyskill")
+    await superuser.execute("CHECKPOINT")
+    page = folder / await superuser.fetchval("SELECT pg_relation_filepath('tenants')")
+    await superuser.close()
+    await kill_server(folder)
+    damage(page)
+    with pytest.raises(DatabaseDamaged, match="invalid page"):
+        await database.tenant("acme").get()
+
+
+def damage(page: Path) -> None:
+    whole = page.read_bytes()
+    page.write_bytes(whole[:4000] + b"damage" * 100 + whole[4600:])
 
 
 # -- killed under a running program --------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import asyncpg
 from everyskill.database.policies import APP_ROLE, TENANT_COLUMNS
 from everyskill.database.revisions import HEAD, REVISIONS
 from everyskill.errors import (
+    DatabaseDamaged,
     DatabaseNotMigrated,
     DatabaseReadOnly,
     DatabaseTooNew,
@@ -151,6 +152,8 @@ def translate_driver_errors() -> Iterator[None]:
         raise DatabaseUnreachable("the server closed the connection") from error
     except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
         raise LockTimeout from error
+    except (asyncpg.DataCorruptedError, asyncpg.IndexCorruptedError, asyncpg.PostgresSystemError) as error:
+        raise DatabaseDamaged(str(error)) from error
     except asyncpg.ReadOnlySQLTransactionError as error:
         raise DatabaseReadOnly(str(error)) from error
     except asyncpg.InsufficientPrivilegeError as error:
