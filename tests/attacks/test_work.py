@@ -8,12 +8,13 @@ import httpx
 import pytest
 
 from everyskill.handles import Tenant
-from tests.support.http_clients import bearer
+from tests.support.http_clients import bearer, code_of
 from tests.support.live_service import client_at
 from tests.support.service_process import SECONDS, Service
 from tests.support.skills import publish
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+JSON = {"Content-Type": "application/json"}
 PAGE = {"Accept": "text/html"}
 MEBIBYTE = 1024 * 1024
 
@@ -56,6 +57,54 @@ async def test_a_form_of_many_fields_is_refused_unread(
         assert (await other.get("/v1/skills")).status_code == 200
         # None: it did not wait for the rest.
         assert await sent in {*statuses, None}
+
+
+async def test_a_form_of_percent_signs_is_refused_unread(service: Service) -> None:
+    async with client(service, FORM) as stranger:
+        refused = await stranger.post("/sign-in", content=b"token=" + b"%" * 65_000)
+    assert (refused.status_code, code_of(refused)) == (400, "bad_escape")
+
+
+UPLOAD = b'{"name": "a", "description": "b", "content": "c", '
+FAULTS = {
+    "another kind": (b"[" + b"[]," * MEBIBYTE, {}),
+    "unknown": (UPLOAD + b'"x": [' + b"[]," * MEBIBYTE, {}),
+    "no files": (UPLOAD + b'"files": [' + b"{}," * MEBIBYTE, {"key": "files[0]"}),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+async def test_nothing_is_made_of_what_follows_the_first_fault_of_a_body(
+    service: Service, acme: Tenant, name: str
+) -> None:
+    body, named = FAULTS[name]
+    async with client(service, bearer("bob", role="admin") | JSON) as admin:
+        # It is not even JSON: nobody reads to the end, which is missing.
+        refused = await admin.put("/v1/skills/pdf", content=body)
+    [error] = refused.json()["errors"]
+    assert error.pop("message")
+    assert (refused.status_code, error) == (400, {"source": "body", **named})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "/v1/skills/pdf", b"{" + b'"name": "a", ' * 300_000 + UPLOAD[1:-2] + b"}"),
+        ("PUT", "/v1/skills/pdf", UPLOAD + b'"files": [' + b'{"path": "\\\\", "size": 1, "hash": ""}, ' * 50_000),
+        ("POST", "/v1/views/lookup", b'{"skill_ids": [' + b'"\\\\", ' * 140_000 + b'"a"]}'),
+    ],
+    ids=["repeated names", "files", "ids"],
+)
+async def test_a_body_of_more_parts_than_any_may_have_is_refused_undecoded(
+    service: Service, acme: Tenant, method: str, path: str, body: bytes
+) -> None:
+    async with client(service, bearer("bob", role="admin") | JSON) as admin:
+        refused = await admin.request(method, path, content=body)
+        assert (refused.status_code, code_of(refused)) == (400, "too_many_parts")
+        # As many quotes within a text are one part.
+        await publish(acme, content="one")
+        quoted = await admin.put("/v1/skills/pdf", json={"name": "a", "description": "b", "content": '"' * MEBIBYTE})
+        assert quoted.status_code == 200
 
 
 HOSTILE_TEXTS = {

@@ -78,6 +78,22 @@ class TooManyFields(RequestRefused):
     sentence = "A form may have at most {highest} fields."
 
 
+class BadEscape(RequestRefused):
+    """A form with a % that is not followed by two hexadecimal digits, as no browser sends one."""
+
+    code = "bad_escape"
+    sentence = "In a form, % must be followed by two hexadecimal digits; the sign itself is %25."
+
+
+@dataclass(eq=False)
+class TooManyParts(RequestRefused):
+    """A body of more names and texts than the largest that could be accepted has."""
+
+    highest: int
+    code = "too_many_parts"
+    sentence = "The body has too many parts: a list may have at most {highest:,} items."
+
+
 class NotJson(RequestRefused):
     """A body whose Content-Type is not application/json."""
 

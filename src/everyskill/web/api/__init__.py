@@ -5,6 +5,7 @@ from litestar.datastructures import ResponseHeader
 
 from everyskill.web.api import skills, views, whats_new
 from everyskill.web.api.etags import PrivateResponse
+from everyskill.web.api.json_bodies import JsonRequest
 from everyskill.web.api.parameters import check_query
 from everyskill.web.auth.authentication import check_request
 from everyskill.web.headers import NO_SNIFF
@@ -23,6 +24,7 @@ routers = [
         "/v1",
         route_handlers=[views.router, whats_new.router, skills.router],
         before_request=_check_call,
+        request_class=JsonRequest,
         response_class=PrivateResponse,
         response_headers=[ResponseHeader(name=name, value=value) for name, value in NO_SNIFF.items()],
         security=[{"bearer": []}],
