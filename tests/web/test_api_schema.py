@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 from litestar import Litestar
+from litestar.openapi.spec import OpenAPI
 
 import everyskill
 from everyskill.handles import Tenant
@@ -50,6 +51,14 @@ def test_every_refusal_of_a_call_is_described(label: str) -> None:
 def test_no_two_paths_differ_in_the_names_of_their_parameters_alone() -> None:
     shapes = [tuple("{}" if part.startswith("{") else part for part in path.split("/")) for path in DOCUMENT["paths"]]
     assert len(set(shapes)) == len(shapes)
+
+
+async def test_the_document_is_made_before_anybody_asks_for_it(
+    app: Litestar, ann: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with app.lifespan():
+        monkeypatch.setattr(OpenAPI, "to_schema", None)
+        assert (await ann.get("/schema")).status_code == 200
 
 
 async def test_the_document_is_served_as_openapi_and_asks_for_a_bearer_token(ann: httpx.AsyncClient) -> None:

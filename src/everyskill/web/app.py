@@ -1,6 +1,7 @@
 """Assembles the ASGI app of the HTTP service."""
 
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from litestar import Litestar
 from litestar.datastructures import State
@@ -41,6 +42,7 @@ def create_app(database: Database, settings: WebSettings) -> Litestar:
         exception_handlers={Exception: handle_exception},
         middleware=[with_metrics],
         openapi_config=_openapi(),
+        on_startup=[_make_openapi_document],
         plugins=[ClosedStructs()],
         request_max_body_size=settings.body_limit,
         state=State(state),
@@ -51,6 +53,12 @@ def create_app(database: Database, settings: WebSettings) -> Litestar:
     # Outside of the router, so that requests that match no route pass through them too.
     app.asgi_handler = with_request_log(with_admission(with_head(app.asgi_handler), settings))
     return app
+
+
+def _make_openapi_document(app: Litestar) -> None:
+    """Now, and not for the first who asks: it takes a tenth of a second."""
+    plugin: Any = app.plugins.get("OpenAPIPlugin")
+    plugin.provide_openapi_schema()
 
 
 def _openapi() -> OpenAPIConfig:
