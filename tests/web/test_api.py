@@ -1,7 +1,8 @@
 """What each call of the API promises, through ASGI against a real database."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -13,6 +14,8 @@ import pytest
 from litestar import Litestar
 from litestar.types import Message
 from msgspec.structs import replace
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
 
 import everyskill
 from everyskill.handles import Tenant
@@ -499,6 +502,24 @@ async def test_metrics_name_routes_and_nobody(ann: httpx.AsyncClient, acme: Tena
     assert 'path="/v1/skills/{skill_id}/view"' in metrics
     for secret in ("acme", '"ann', skill.skill_id):
         assert secret not in metrics
+
+
+async def test_metrics_are_written_beside_the_event_loop(ann: httpx.AsyncClient) -> None:
+    class Noting(Collector):
+        def collect(self) -> Iterator[Metric]:
+            threads.append(threading.current_thread())
+            yield Metric("noted", "", "gauge")
+
+    threads: list[threading.Thread] = []
+    noting = Noting()
+    prometheus_client.REGISTRY.register(noting)
+    threads.clear()
+    try:
+        assert (await ann.get("/metrics")).status_code == 200
+    finally:
+        prometheus_client.REGISTRY.unregister(noting)
+    assert len(threads) == 1
+    assert threads[0] is not threading.main_thread()
 
 
 @pytest.mark.parametrize(("revision", "status", "errors"), [(None, 200, 0), ("9999_later", 503, 1)])
