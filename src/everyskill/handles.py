@@ -28,7 +28,7 @@ from everyskill.errors import DatabaseNotMigrated, DatabaseUnreachable, InvalidS
 from everyskill.extras import extra
 from everyskill.model.tenants import TenantInfo
 from everyskill.services.tenant_scope import TenantScope
-from everyskill.settings import Settings
+from everyskill.settings import DEFAULT_DIFF_LINES, DEFAULT_LOCK_SECONDS, Settings
 from everyskill.workers import Workers
 
 if TYPE_CHECKING:
@@ -86,10 +86,21 @@ class Tenant(TenantScope):
 class Database:
     """A database of many tenants, open between `async with` and its end."""
 
-    def __init__(self, url: str, *, pool_size: int, queue_size: int, feed_limits: FeedLimits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int,
+        queue_size: int,
+        lock_timeout: float = DEFAULT_LOCK_SECONDS,
+        diff_lines: int = DEFAULT_DIFF_LINES,
+        feed_limits: FeedLimits = DEFAULT_LIMITS,
+    ) -> None:
         self.url = url
         self._pool_size = pool_size
         self._queue_size = queue_size
+        self._lock_timeout = lock_timeout
+        self._diff_lines = diff_lines
         self._feed_limits = feed_limits
         self._open = AsyncExitStack()
         self._pool: asyncpg.Pool | None = None
@@ -106,7 +117,9 @@ class Database:
             self._url, self._connect = await opening.enter_async_context(_service(self.url))
             self._pool = await open_pool(self._url, size=self._pool_size, connect=self._connect)
             opening.push_async_callback(self._pool.close)
-            self._shares = ConnectionShares(self._pool, size=self._pool_size, queue_size=self._queue_size)
+            self._shares = ConnectionShares(
+                self._pool, size=self._pool_size, queue_size=self._queue_size, call_seconds=self._lock_timeout
+            )
             self._batched = BatchedCalls(self._shares, queue_size=self._queue_size, feed_limits=self._feed_limits)
             opening.push_async_callback(self._batched.close)
             self._workers = Workers(max_waiting=self._queue_size)
@@ -123,7 +136,9 @@ class Database:
     def tenant(self, tenant_id: str) -> Tenant:
         """The handle of a tenant. Asks the database nothing. Raises InvalidIdentifier."""
         self._require_open()
-        return Tenant(self._shares, self._batched, self._feed_limits, self._workers, tenant_id)
+        return Tenant(
+            self._shares, self._batched, self._feed_limits, self._workers, tenant_id, diff_lines=self._diff_lines
+        )
 
     async def check(self) -> None:
         """Raises the DatabaseNotReady that says why tenants cannot be served just now, if there is a reason.
@@ -155,7 +170,13 @@ def connect(url: str | None = None) -> Database:
     """
     settings = Settings.from_environment()
     chosen = _check_url(url or settings.database_url or EMBEDDED_URL)
-    return Database(chosen, pool_size=settings.pool_size, queue_size=settings.queue_size)
+    return Database(
+        chosen,
+        pool_size=settings.pool_size,
+        queue_size=settings.queue_size,
+        lock_timeout=settings.lock_timeout,
+        diff_lines=settings.diff_lines,
+    )
 
 
 @asynccontextmanager

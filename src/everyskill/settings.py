@@ -10,9 +10,17 @@ from everyskill.errors import InvalidSetting
 
 MAX_POOL_SIZE = 1_000
 MAX_QUEUE_SIZE = 1_000_000
+DEFAULT_LOCK_SECONDS = 30.0
+# The driver waits 60 s for an answer.
+MAX_LOCK_SECONDS = 50.0
+DEFAULT_DIFF_LINES = 2_000
+# Searching them takes quadratic time.
+MAX_DIFF_LINES = 20_000
 
 PoolSize = Annotated[int, Meta(ge=1, le=MAX_POOL_SIZE)]
 QueueSize = Annotated[int, Meta(ge=1, le=MAX_QUEUE_SIZE)]
+LockSeconds = Annotated[float, Meta(ge=0.1, le=MAX_LOCK_SECONDS)]
+DiffLines = Annotated[int, Meta(ge=1, le=MAX_DIFF_LINES)]
 
 Kind = TypeVar("Kind", bound=Struct)
 
@@ -24,12 +32,16 @@ class Settings(Struct, frozen=True, kw_only=True):
     `owner_url`: where migrations and the operator's commands connect; unset, `database_url`.
     `pool_size`: how many connections one process may hold, 1 to 1,000.
     `queue_size`: how many calls of one kind may wait for the database in one process, 1 to 1,000,000.
+    `lock_timeout`: how many seconds a call waits for locks of somebody else, 0.1 to 50.
+    `diff_lines`: up to how many lines a difference is shown, 1 to 20,000.
     """
 
     database_url: str | None = None
     owner_url: str | None = None
     pool_size: PoolSize = 10
     queue_size: QueueSize = 10_000
+    lock_timeout: LockSeconds = DEFAULT_LOCK_SECONDS
+    diff_lines: DiffLines = DEFAULT_DIFF_LINES
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":

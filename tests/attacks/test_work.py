@@ -9,7 +9,7 @@ import pytest
 
 from everyskill.handles import Tenant
 from tests.support.http_clients import bearer, code_of
-from tests.support.live_service import client_at
+from tests.support.live_service import RunService, client_at
 from tests.support.service_process import SECONDS, Service
 from tests.support.skills import publish
 
@@ -159,6 +159,17 @@ async def test_a_diff_of_megabytes_is_not_shown(
     # The page of the skill holds its text, and nothing of the other version.
     assert len(shown.content) < (5 * MEBIBYTE if path == "/skills/pdf" else MEBIBYTE // 16)
     assert (await other.get("/skills/pdf/diff?from=1&to=2", headers=PAGE)).status_code == 200
+
+
+async def test_a_diff_is_shown_up_to_the_lines_that_the_operator_set(run_service: RunService, acme: Tenant) -> None:
+    for content in ("one", "two", "two\nthree\nfour\nfive\nsix"):
+        skill = await publish(acme, content=content)
+    await acme.record_skill_view("ann", skill.skill_id, 2)
+    service = await run_service(diff_lines=3)
+    async with client(service, bearer()) as ann:
+        [shown], [large] = [(await ann.get(f"/v1/skills/pdf/diff?from={old}&to={old + 1}")).json() for old in (1, 2)]
+        assert (len(shown["lines"]), large) == (3, {**large, "lines": None, "too_large": 4})
+        assert "Too large to show: 4 lines" in (await ann.get("/skills/pdf", headers=PAGE)).text
 
 
 async def status_of(answer: Coroutine[Any, Any, httpx.Response]) -> int | None:

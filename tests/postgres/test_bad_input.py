@@ -317,10 +317,17 @@ async def test_only_an_operator_lists_the_tenants(acme: Tenant, globex: Tenant, 
         await list_tenants(clone.service_url)
 
 
-@pytest.mark.parametrize("size", ["0", "1001", "many", "-1"])
-def test_a_pool_size_that_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch, size: str) -> None:
-    monkeypatch.setenv("EVERYSKILL_POOL_SIZE", size)
-    with pytest.raises(errors.InvalidSetting, match="EVERYSKILL_POOL_SIZE"):
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("POOL_SIZE", value) for value in ("0", "1001", "many", "-1")),
+        *(("LOCK_TIMEOUT", value) for value in ("0", "51", "nan", "inf")),
+        *(("DIFF_LINES", value) for value in ("0", "20001")),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"EVERYSKILL_{name}", value)
+    with pytest.raises(errors.InvalidSetting, match=f"EVERYSKILL_{name}"):
         everyskill.connect("postgresql:///x")
 
 

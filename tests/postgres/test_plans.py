@@ -26,6 +26,7 @@ from everyskill.database.feed.first_page import FIND_FIRST_PAGES, FeedLookup
 from everyskill.database.feed.limits import DEFAULT_LIMITS
 from everyskill.database.feed.mark_seen import MARK_ALL_SEEN
 from everyskill.database.feed.walk import COUNT_ITEMS, FIND_ITEMS_AFTER
+from everyskill.database.places import TRY
 from everyskill.database.statements import Statement, to_json
 from everyskill.database.transactions import TenantConnection, begin
 from everyskill.database.views.lookups import FIND_UPDATED, FIND_VIEW_STATES, FIND_VIEWS
@@ -78,7 +79,7 @@ async def staged(acme: Tenant, owner: asyncpg.Connection) -> Tenant:
 async def probing(staged: Tenant, clone: Clone) -> AsyncIterator[TenantConnection]:
     """A transaction as batches have it."""
     pool = await open_pool(clone.service_url, size=1)
-    async with begin(pool.acquire(), readonly=False) as transaction:
+    async with begin(pool.acquire(), readonly=False, patience=TRY) as transaction:
         yield transaction.enter("acme")
     await pool.close()
 
@@ -408,7 +409,7 @@ async def explain_all(pool: asyncpg.Pool, options: str) -> list[list[dict[str, A
 async def explain(
     pool: asyncpg.Pool, name: str, statement: Statement, values: dict[str, Any], options: str
 ) -> list[dict[str, Any]]:
-    async with begin(pool.acquire(), readonly=False) as transaction:
+    async with begin(pool.acquire(), readonly=False, patience=TRY) as transaction:
         driver = await transaction.prepare_for(transaction.enter("acme"), statement)
         if not await driver.fetchval("SELECT 1 FROM pg_prepared_statements WHERE name = $1", name):
             await driver.execute(f"PREPARE {name} AS {statement.text}")

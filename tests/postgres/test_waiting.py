@@ -264,6 +264,28 @@ async def test_s18_a_call_has_one_deadline_for_all_locks_that_it_meets_and_then_
     assert await acme.mark_all_seen("ann", datetime.now(UTC)) == 1
 
 
+@pytest.mark.parametrize("call", ["batched", "alone", "question"])
+async def test_a_call_waits_for_locks_as_long_as_the_operator_lets_it(
+    skills: dict[str, Publication],
+    clone: Clone,
+    owner: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+) -> None:
+    monkeypatch.setenv("EVERYSKILL_LOCK_TIMEOUT", "0.2")
+    async with everyskill.connect(clone.service_url) as database:
+        acme, skill_id = database.tenant("acme"), skills["acme"].skill_id
+        calls: dict[str, Callable[[], Awaitable[object]]] = {
+            "batched": lambda: acme.record_skill_view("ann", skill_id, 1),
+            "alone": lambda: acme.mark_all_seen("ann", datetime.now(UTC)),
+            "question": lambda: acme.list_skills("ann"),
+        }
+        async with owner.transaction(), asyncio.timeout(20):
+            await owner.execute("LOCK TABLE user_skill_views")
+            with pytest.raises(LockTimeout):
+                await calls[call]()
+
+
 async def test_a_call_that_lost_in_a_deadlock_with_somebody_else_is_done_after_it(
     acme: Tenant, skills: dict[str, Publication], owner: asyncpg.Connection, clone: Clone
 ) -> None:

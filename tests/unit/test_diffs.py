@@ -7,14 +7,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from everyskill.model import FileDiff, SkillFile, SkillVersion, diff_versions
-from everyskill.model.diffs import (
-    MAX_SEARCHED_LINES,
-    MAX_SHOWN_CHARACTERS,
-    MAX_SHOWN_LINES,
-    DiffLine,
-    diff_texts,
-)
+from everyskill.model.diffs import LINE_LENGTH, DiffLine, diff_texts
+from everyskill.settings import DEFAULT_DIFF_LINES
 
+MAX_SEARCHED_LINES = DEFAULT_DIFF_LINES // 2
+MAX_CHARACTERS = DEFAULT_DIFF_LINES * LINE_LENGTH
 FEW_LINES = st.lists(st.sampled_from(["", "a", "b", "- c", "@@", "+++ d"]), max_size=12).map("\n".join)
 
 
@@ -68,16 +65,38 @@ def test_what_is_too_large_to_show_says_how_many_lines_it_is() -> None:
     assert diff_texts("same", "\n".join(["same", *numbered(12_000)])) == FileDiff("SKILL.md", "changed", None, 12_000)
 
 
-@pytest.mark.parametrize(("old", "new"), [("a", "b" * MAX_SHOWN_CHARACTERS), ("a" * MAX_SHOWN_CHARACTERS + "\nb", "c")])
+@pytest.mark.parametrize(("old", "new"), [("a", "b" * MAX_CHARACTERS), ("a" * MAX_CHARACTERS + "\nb", "c")])
 def test_lines_without_end_are_too_large_to_show(old: str, new: str) -> None:
     assert diff_texts(old, new).lines is None
     assert diff_texts(new, old).too_large
 
 
-@given(st.lists(st.sampled_from("abc"), max_size=MAX_SHOWN_LINES * 2), st.integers(0, MAX_SHOWN_LINES * 2))
+@given(st.lists(st.sampled_from("abc"), max_size=DEFAULT_DIFF_LINES * 2), st.integers(0, DEFAULT_DIFF_LINES * 2))
 def test_no_diff_is_longer_than_its_limit(old: list[str], added: int) -> None:
     lines = diff_texts("\n".join(old), "\n".join([*old[::-1], *numbered(added)])).lines or []
-    assert len(lines) <= MAX_SHOWN_LINES + 20
+    assert len(lines) <= DEFAULT_DIFF_LINES + 20
+
+
+def kinds(old: str, new: str, max_lines: int) -> list[str] | None:
+    lines = diff_texts(old, new, max_lines).lines
+    return None if lines is None else [kind for kind, _ in lines]
+
+
+def test_the_limit_of_lines_counts_both_texts_from_the_first_to_the_last_that_differs() -> None:
+    old, new = "0\n1\n2\n3", "0\nnew\n2\nnewer"
+    assert kinds(old, new, 6) == ["hunk", "context", "removed", "added", "context", "removed", "added"]
+    assert kinds(old, new, 5) is None
+
+
+def test_of_half_as_many_lines_it_is_searched_which_stayed() -> None:
+    assert kinds("1", "0\n1\n2", 6) == ["hunk", "added", "context", "added"]
+    assert kinds("1", "0\n1\n2", 5) == ["hunk", "removed", "added", "added", "added"]
+
+
+def test_with_the_limit_of_lines_goes_one_of_characters() -> None:
+    line = "x" * LINE_LENGTH
+    assert kinds(line, line * 2, 3) == ["hunk", "removed", "added"]
+    assert kinds(line, line * 2, 2) is None
 
 
 def numbered(count: int) -> list[str]:

@@ -49,7 +49,10 @@ class BatchedCalls:
         self._states: Batcher[Lookup, dict[str, ViewState]] = self._batch_lookups(find_view_states)
         find_feeds = partial(find_first_pages, max_lookups=feed_limits.max_lookups)
         self._feeds: Batcher[FeedLookup, list[WhatsNewItem] | None] = Batcher(
-            partial(self._ask_all, find_feeds, None), max_waiting=queue_size, max_weight=MAX_FEEDS
+            partial(self._ask_all, find_feeds, None),
+            max_waiting=queue_size,
+            max_weight=MAX_FEEDS,
+            call_seconds=shares.call_seconds,
         )
 
     async def record(self, view: NewUserSkillView) -> Missing | None:
@@ -93,6 +96,7 @@ class BatchedCalls:
             max_waiting=self._queue_size,
             max_weight=MAX_LOOKED_UP,
             weigh=lambda lookup: len(lookup.skill_ids),
+            call_seconds=self._shares.call_seconds,
         )
 
     def _batch_writes(
@@ -104,6 +108,7 @@ class BatchedCalls:
             max_weight=MAX_ROWS,
             # Whatever one row is refused for, a skill that was just deleted say, must not touch the others.
             split_on=(asyncpg.PostgresError,),
+            call_seconds=self._shares.call_seconds,
         )
 
     async def _ask_all(

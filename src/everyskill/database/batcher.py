@@ -21,8 +21,9 @@ from everyskill.database.calls import (
     unanswered,
 )
 from everyskill.database.isolated_keys import IsolatedKeys
-from everyskill.database.places import CALL_SECONDS, HASTY, TRY
+from everyskill.database.places import HASTY, TRY
 from everyskill.errors import DatabaseUnreachable, Overloaded
+from everyskill.settings import DEFAULT_LOCK_SECONDS
 
 MAX_KEYS = 50
 
@@ -55,7 +56,7 @@ class Batcher(Generic[Item, Answer]):
         max_weight: int,
         weigh: Callable[[Item], int] = lambda _: 1,
         split_on: tuple[type[Exception], ...] = (),
-        call_seconds: float = CALL_SECONDS,
+        call_seconds: float = DEFAULT_LOCK_SECONDS,
     ) -> None:
         self._run = run
         self._weigh = weigh

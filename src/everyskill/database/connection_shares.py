@@ -10,15 +10,16 @@ import asyncpg
 
 from everyskill.database.connections import AnyConnection
 from everyskill.database.places import (
-    CALL_SECONDS,
     TRY,
     Patience,
     Result,
     hold_place,
     try_while_stuck,
+    unconcerned,
     wait_in_turns,
 )
 from everyskill.errors import LockTimeout, Overloaded
+from everyskill.settings import DEFAULT_LOCK_SECONDS
 
 Attempt: TypeAlias = Callable[[Patience], Awaitable[Result]]
 
@@ -42,14 +43,17 @@ class ConnectionShares:
     Calls that wait for locks hold half of them, those of one tenant a quarter; and tries of tenants that are stuck a
     fifth. So three of ten are left to all others, however many tenants are stuck. Questions of one tenant hold half of
     them, so that nobody queues up behind all that another asks at once. `queue_size` bounds how many calls of `run` may
-    be under way, and `call_seconds` how long each may wait.
+    be under way, and `call_seconds` how long each may wait; `unconcerned` is the patience of questions.
     """
 
-    def __init__(self, pool: asyncpg.Pool, *, size: int, queue_size: int, call_seconds: float = CALL_SECONDS) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, *, size: int, queue_size: int, call_seconds: float = DEFAULT_LOCK_SECONDS
+    ) -> None:
         self._pool = pool
         self._size = size
         self._queue_size = queue_size
-        self._call_seconds = call_seconds
+        self.call_seconds = call_seconds
+        self.unconcerned = unconcerned(call_seconds)
         self._tries = asyncio.Semaphore(max(size // 5, 1))
         self._places = asyncio.Semaphore(max(size // 2, 1))
         self._shares: WeakValueDictionary[str, _Share] = WeakValueDictionary()
@@ -78,7 +82,7 @@ class ConnectionShares:
         # No more than are left to others: no number of tenants takes them all.
         if share.callers >= self._queue_size - self._callers:
             raise Overloaded(self._queue_size)
-        deadline = asyncio.get_running_loop().time() + self._call_seconds
+        deadline = asyncio.get_running_loop().time() + self.call_seconds
         share.callers += 1
         self._callers += 1
         try:

@@ -9,9 +9,6 @@ from everyskill.errors import LockTimeout
 
 Result = TypeVar("Result")
 
-# How long a call waits in all: for a place, and for every lock that it meets.
-CALL_SECONDS = 30.0
-
 
 class Patience(NamedTuple):
     """How long a transaction waits for each lock, on which connections, and with a deadline, how long in all.
@@ -25,14 +22,17 @@ class Patience(NamedTuple):
     deadline: float | None = None
 
 
-# For what meets no row locks, as most reads; shorter than the driver waits for an answer.
-UNCONCERNED = Patience("30s")
 # Waits for nobody.
 HASTY = Patience("1ms")
 # Waits for other calls of its tenant, and hardly longer.
 TRY = Patience("50ms")
 # How long a call keeps its place: others want it too, and one whose lock is free by now must not wait for the stuck.
 _TURN = "500ms"
+
+
+def unconcerned(seconds: float) -> Patience:
+    """Of what meets no row locks, as most reads."""
+    return Patience(f"{seconds * 1000:.0f}ms")
 
 
 def try_while_stuck(deadline: float | None = None) -> Patience:

@@ -11,7 +11,7 @@ from asyncpg import Record
 
 from everyskill.database.connection_shares import ConnectionShares
 from everyskill.database.connections import AnyConnection, translate_driver_errors
-from everyskill.database.places import HASTY, UNCONCERNED, Patience, Result
+from everyskill.database.places import HASTY, Patience, Result
 from everyskill.database.policies import TENANT_SETTING
 from everyskill.database.statements import Statement, to_json
 from everyskill.errors import EverySkillError, LockTimeout
@@ -112,8 +112,8 @@ async def begin(
     acquired: AbstractAsyncContextManager[AnyConnection],
     *,
     readonly: bool,
+    patience: Patience,
     isolation: Isolation = "READ COMMITTED",
-    patience: Patience = UNCONCERNED,
 ) -> AsyncIterator[Transaction]:
     """A transaction that is committed when the block ends, and undone when it raises (S14).
 
@@ -154,8 +154,8 @@ class TenantTransactions:
         With `snapshot` all its statements see the same state. What may wait for a lock of its tenant goes by `run`.
         """
         isolation: Isolation = "REPEATABLE READ" if snapshot else "READ COMMITTED"
-        acquired = self._shares.read_connection(self.tenant_id)
-        async with begin(acquired, readonly=True, isolation=isolation) as transaction:
+        acquired, patience = self._shares.read_connection(self.tenant_id), self._shares.unconcerned
+        async with begin(acquired, readonly=True, patience=patience, isolation=isolation) as transaction:
             yield transaction.enter(self.tenant_id)
 
     @asynccontextmanager

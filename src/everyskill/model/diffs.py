@@ -7,12 +7,10 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from everyskill.model.skills import SKILL_FILE_NAME, SkillFile, SkillVersion
+from everyskill.settings import DEFAULT_DIFF_LINES
 
-# Between the first and the last line that differ. The search takes quadratic time; beyond, all of it is one block.
-MAX_SEARCHED_LINES = 1_000
-MAX_SHOWN_LINES = 2_000
-# Of both texts, between the first and the last line that differ.
-MAX_SHOWN_CHARACTERS = 512 * 1024
+# So many characters of both texts are shown for each line of the limit.
+LINE_LENGTH = 256
 _CONTEXT = 3
 
 LineKind = Literal["hunk", "context", "added", "removed"]
@@ -33,10 +31,10 @@ class FileDiff(Struct, frozen=True):
     too_large: int | None = None
 
 
-def diff_versions(old: SkillVersion, new: SkillVersion) -> list[FileDiff]:
+def diff_versions(old: SkillVersion, new: SkillVersion, max_lines: int = DEFAULT_DIFF_LINES) -> list[FileDiff]:
     """What became of each file from one version to the other: SKILL.md first, then the others by path."""
     others = compare_files(old.files, new.files)
-    return others if old.content == new.content else [diff_texts(old.content, new.content), *others]
+    return others if old.content == new.content else [diff_texts(old.content, new.content, max_lines), *others]
 
 
 def compare_files(old: Iterable[SkillFile], new: Iterable[SkillFile]) -> list[FileDiff]:
@@ -49,17 +47,21 @@ def compare_files(old: Iterable[SkillFile], new: Iterable[SkillFile]) -> list[Fi
     ]
 
 
-def diff_texts(old: str, new: str) -> FileDiff:
-    """A unified diff of two SKILL.md: each line with its kind, without the sign in front."""
+def diff_texts(old: str, new: str, max_lines: int = DEFAULT_DIFF_LINES) -> FileDiff:
+    """A unified diff of two SKILL.md: each line with its kind, without the sign in front.
+
+    `max_lines` is how many lines are shown between the first and the last that differ. Where more than half as many
+    were removed, or added, they are one block: to search them takes quadratic time.
+    """
     before, after = old.split("\n"), new.split("\n")
     start = _equal_lines(before, after)
     end = _equal_lines(before[start:][::-1], after[start:][::-1])
     removed, added = len(before) - end - start, len(after) - end - start
     first = max(start - _CONTEXT, 0)
     before, after = (lines[first : len(lines) - end + _CONTEXT] for lines in (before, after))
-    if removed + added > MAX_SHOWN_LINES or sum(map(len, (*before, *after))) > MAX_SHOWN_CHARACTERS:
+    if removed + added > max_lines or sum(map(len, (*before, *after))) > max_lines * LINE_LENGTH:
         return FileDiff(SKILL_FILE_NAME, "changed", too_large=removed + added)
-    if max(removed, added) <= MAX_SEARCHED_LINES:
+    if max(removed, added) <= max_lines // 2:
         groups = SequenceMatcher(None, before, after).get_grouped_opcodes(_CONTEXT)
     else:
         groups = iter([_one_block(start - first, removed, added, len(before) - removed)])

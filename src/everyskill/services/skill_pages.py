@@ -81,4 +81,4 @@ async def _find_version(connection: TenantConnection, skill: Skill, number: int 
 async def _diff(tenant: TenantScope, old: SkillVersion | None, new: SkillVersion | None) -> list[FileDiff]:
     if old is None or new is None or old.version >= new.version:
         return []
-    return await tenant.run_in_worker(lambda: diff_versions(old, new))
+    return await tenant.run_in_worker(lambda: diff_versions(old, new, tenant._diff_lines))

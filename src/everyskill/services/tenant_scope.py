@@ -16,7 +16,7 @@ class TenantScope:
     Its private members are for the services alone, which are its methods in `handles.Tenant`.
     """
 
-    __slots__ = ("_batched", "_feed_limits", "_transactions", "_workers", "tenant_id")
+    __slots__ = ("_batched", "_diff_lines", "_feed_limits", "_transactions", "_workers", "tenant_id")
 
     def __init__(
         self,
@@ -25,11 +25,14 @@ class TenantScope:
         feed_limits: FeedLimits,
         workers: Workers,
         tenant_id: str,
+        *,
+        diff_lines: int,
     ) -> None:
         self.tenant_id = check_id("tenant_id", tenant_id)
         self._transactions = TenantTransactions(shares, tenant_id)
         self._batched = batched
         self._feed_limits = feed_limits
+        self._diff_lines = diff_lines
         self._workers = workers
 
     async def run_in_worker(self, job: Callable[[], Result]) -> Result:

@@ -29,7 +29,7 @@ async def compare_versions(tenant: TenantScope, slug_or_id: str, old: int, new: 
     async with tenant._transactions.read() as connection:
         skill = await require_skill(connection, slug_or_id)
         before, after = [await _require_version(connection, skill.id, number) for number in (old, new)]
-    return await tenant.run_in_worker(lambda: diff_versions(before, after))
+    return await tenant.run_in_worker(lambda: diff_versions(before, after, tenant._diff_lines))
 
 
 async def get_version_number(tenant: TenantScope, version_id: str) -> int | None:
