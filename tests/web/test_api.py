@@ -18,7 +18,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 import everyskill
-from everyskill.handles import Tenant
+from everyskill.handles import Database, Tenant
 from everyskill.web.app import create_app
 from tests.support.databases import Clone, add_tenant
 from tests.support.http_clients import SETTINGS, bearer, client_of, code_of
@@ -469,6 +469,21 @@ async def test_a_huge_body_is_refused(ann: httpx.AsyncClient) -> None:
     body = b'{"skill_ids": ["' + b"x" * SETTINGS.body_limit + b'"]}'
     response = await ann.post("/v1/views/lookup", content=body, headers=JSON)
     assert (response.status_code, code_of(response)) == (413, "request_entity_too_large")
+
+
+async def test_a_body_has_the_size_that_the_operator_set(newest_server: None, database: Database, acme: Tenant) -> None:
+    app = create_app(database, replace(SETTINGS, body_limit=1_000))
+    async with client_of(app, bearer(role="admin")) as admin:
+
+        async def publish(content: str) -> int:
+            return (await admin.put("/v1/skills/pdf", json=NEW_SKILL | {"content": content})).status_code
+
+        async def look_up(skill_id: str) -> int:
+            return (await admin.post("/v1/views/lookup", json={"skill_ids": [skill_id]})).status_code
+
+        assert [await publish("x" * length) for length in (900, 1_000)] == [200, 413]
+        # Whatever publishes no skill may have a quarter.
+        assert [await look_up("x" * length) for length in (200, 250)] == [200, 413]
 
 
 async def test_a_huge_body_that_does_not_say_so_is_refused(ann: httpx.AsyncClient) -> None:

@@ -376,7 +376,16 @@ def test_settings_that_would_be_unsafe_are_refused(settings: dict[str, Any]) -> 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("PORT", "70000"), ("PORT", "http"), ("BODY_LIMIT", "0"), ("BODY_TIMEOUT", "0"), ("BODY_TIMEOUT", "nan")],
+    [
+        ("PORT", "70000"),
+        ("PORT", "http"),
+        ("BODY_LIMIT", "0"),
+        ("BODY_TIMEOUT", "0"),
+        ("BODY_TIMEOUT", "nan"),
+        ("MARKDOWN_LIMIT", "0"),
+        ("MARKDOWN_CACHE", "8 MiB"),
+        ("RENDER_TIMEOUT", "-1"),
+    ],
 )
 def test_a_setting_that_cannot_be_read_is_named(name: str, value: str) -> None:
     with pytest.raises(InvalidSetting, match=f"EVERYSKILL_{name}"):

@@ -11,7 +11,6 @@ from typing import Any
 import httpx
 import jwt
 import pytest
-from cachetools import Cache
 from litestar import Litestar
 from msgspec.structs import replace
 
@@ -20,13 +19,13 @@ from everyskill.model import SkillFile
 from everyskill.web.app import create_app
 from everyskill.web.auth.sessions import SESSION_COOKIE
 from everyskill.web.auth.users import CACHE_SECONDS, UserCache
-from everyskill.web.pages import markdown
-from everyskill.web.pages.markdown import CACHE_BYTES, MAX_RENDERED, TooCostly, to_html
-from everyskill.web.pages.markdown import render as render_markdown
+from everyskill.web.pages.markdown import Markdown, TooCostly
 from everyskill.web.settings import WebSettings
-from tests.support.http_clients import SECRET, bearer, claims_of, client_of, code_of
+from tests.support.http_clients import SECRET, SETTINGS, bearer, claims_of, client_of, code_of
 from tests.support.skills import folder, is_badged, publish
 
+DEFAULTS = WebSettings()
+to_html = Markdown(DEFAULTS).to_html
 DEMO = WebSettings(demo_sign_in=True, demo_tenant="acme")
 SCRIPT = "<script>alert('&')</script>\"'><img src=x onerror=alert(1)>"
 
@@ -505,7 +504,7 @@ def test_a_link_that_would_lead_nowhere_is_text(link: str) -> None:
 
 
 def test_an_endless_text_is_shown_as_it_is() -> None:
-    assert to_html("*" * (MAX_RENDERED + 1)).startswith("<pre>***")
+    assert to_html("*" * (DEFAULTS.markdown_limit + 1)).startswith("<pre>***")
 
 
 # Each of these was megabytes of HTML, or seconds of work.
@@ -526,9 +525,9 @@ def test_a_text_that_makes_endless_html_is_shown_as_it_is(name: str) -> None:
 
 def test_html_is_bounded_before_it_is_made() -> None:
     text = "[a]: https://" + "x" * 100 + "\n\n" + "[a] " * 100
-    assert len(render_markdown(text, max_html=20_000)) > 10_000
+    assert len(Markdown(WebSettings(markdown_limit=2_500)).render(text)) > 10_000
     with pytest.raises(TooCostly):
-        render_markdown(text, max_html=10_000)
+        Markdown(WebSettings(markdown_limit=1_250)).render(text)
 
 
 @pytest.mark.parametrize(
@@ -536,7 +535,7 @@ def test_html_is_bounded_before_it_is_made() -> None:
 )
 def test_parsing_stops_when_its_time_is_up(text: str) -> None:
     with pytest.raises(TooCostly):
-        render_markdown(text, max_seconds=-1)
+        Markdown(WebSettings(render_timeout=-1)).render(text)
 
 
 def test_what_was_too_costly_is_not_tried_again() -> None:
@@ -544,18 +543,26 @@ def test_what_was_too_costly_is_not_tried_again() -> None:
 
 
 def test_rendered_texts_are_kept_up_to_a_number_of_bytes() -> None:
-    kept = markdown._render_or_escape.cache
-    assert isinstance(kept, Cache)
-    for number in range(80):
-        to_html(f"{number}" + " word" * 25_000)
-    assert 1 < len(kept) < 80
-    assert sum(map(sys.getsizeof, kept.values())) <= CACHE_BYTES
+    markdown = Markdown(WebSettings(markdown_cache=100_000))
+    first = markdown.to_html("0" + " word" * 1_000)
+    assert markdown.to_html("0" + " word" * 1_000) is first
+    for number in range(1, 30):
+        markdown.to_html(f"{number}" + " word" * 1_000)
+    # Each takes 5 kB.
+    kept = markdown._kept
+    assert 15 < len(kept) < 25
+    assert sum(map(sys.getsizeof, kept.values())) <= 100_000
+    assert markdown.to_html("0" + " word" * 1_000) is not first
+
+
+def test_a_text_that_is_too_large_to_keep_is_rendered_all_the_same() -> None:
+    assert Markdown(WebSettings(markdown_cache=1)).to_html("*one*") == "<p><em>one</em></p>\n"
 
 
 def test_a_long_text_of_ordinary_prose_is_rendered() -> None:
     paragraph = "## A part\n\nSome **bold** words, `code`, and a [link](https://example.org).\n\n- one\n- two\n\n"
-    text = paragraph * (MAX_RENDERED // len(paragraph))
-    assert render_markdown(text, max_seconds=60).count("<h3>") == text.count("##")
+    text = paragraph * (DEFAULTS.markdown_limit // len(paragraph))
+    assert Markdown(WebSettings(render_timeout=60)).render(text).count("<h3>") == text.count("##")
 
 
 @pytest.mark.parametrize("path", ["/", "/skills", "/skills/nothing", "/sign-in"])
@@ -705,6 +712,25 @@ async def test_a_form_may_have_64_fields(visitor: httpx.AsyncClient) -> None:
     assert (await visitor.post("/sign-in", data=fields)).status_code == 303
     refused = await visitor.post("/sign-in", data=fields | {"65": ""})
     assert "at most 64 fields" in refused.text
+
+
+@pytest.mark.parametrize(
+    ("limits", "shown"),
+    [
+        ({}, "<em>one</em>"),
+        ({"markdown_limit": 4}, "<pre>*one*"),
+        # Three tokens may be made of twelve characters, and eight times as much HTML.
+        ({"markdown_limit": 12}, "<pre>*one*"),
+        ({"render_timeout": 1e-9}, "<pre>*one*"),
+    ],
+)
+async def test_a_skill_is_rendered_within_the_limits_that_the_operator_set(
+    newest_server: None, database: Database, acme: Tenant, limits: dict[str, Any], shown: str
+) -> None:
+    await publish(acme, content="*one*\n\n- a")
+    app = create_app(database, replace(SETTINGS, **limits))
+    async with client_of(app, bearer()) as ann:
+        assert shown in (await ann.get("/skills/pdf")).text
 
 
 async def test_a_form_has_the_size_that_the_operator_set(newest_server: None, database: Database, acme: Tenant) -> None:

@@ -34,17 +34,21 @@ def create_app(database: Database, settings: WebSettings) -> Litestar:
         "tokens": None if keys is None else TokenVerifier(settings, keys),
         "users": UserCache(database),
         "readiness": health.Readiness(database),
+        "markdown": pages.Markdown(settings),
         "render_error": pages.render_error,
     }
     app = Litestar(
-        route_handlers=[*api.routers, pages.create_router(form_limit=settings.form_limit), health.router],
+        route_handlers=[
+            api.create_router(body_limit=settings.body_limit),
+            pages.create_router(form_limit=settings.form_limit),
+            health.router,
+        ],
         dependencies={"identity": Provide(provide_identity), "tenant": Provide(provide_tenant)},
         exception_handlers={Exception: handle_exception},
         middleware=[with_metrics],
         openapi_config=_openapi(),
         on_startup=[_make_openapi_document],
         plugins=[ClosedStructs()],
-        request_max_body_size=settings.body_limit,
         state=State(state),
         logging_config=None,
         debug=False,

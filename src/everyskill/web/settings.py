@@ -35,10 +35,12 @@ class WebSettings(Struct, frozen=True, kw_only=True):
     `session_secret` signs the session cookies of the pages; unset, sessions end with the process.
     `demo_sign_in` lets anybody sign in as any user, on loopback only; the sign-in page offers the users of
     `demo_tenant`.
-    `body_limit` is the size in bytes of a body that publishes a skill, `body_timeout` the seconds in which any must
-    arrive.
+    `body_limit` is the size in bytes of a body that publishes a skill, others of the API have a quarter of it;
+    `body_timeout` is the seconds in which any must arrive.
     `form_limit` is the size in bytes of the body that a page's form may send, `form_fields` how many fields it has at
     most.
+    `markdown_limit` is up to how many characters a SKILL.md is rendered, `render_timeout` the seconds that it may take,
+    and `markdown_cache` how many bytes of HTML are kept.
     `head_timeout` is the seconds in which the head of a request must arrive, `send_timeout` those in which a client
     must read a response, `unread_limit` how many bytes may wait for that on all connections together, and
     `connection_limit` how many may be open.
@@ -66,6 +68,9 @@ class WebSettings(Struct, frozen=True, kw_only=True):
     body_timeout: Seconds = 20.0
     form_limit: Count = 64 * 1024
     form_fields: Count = 64
+    markdown_limit: Count = 128 * 1024
+    markdown_cache: Count = 8 * 1024 * 1024
+    render_timeout: Seconds = 0.2
     head_timeout: Seconds = 10.0
     send_timeout: Seconds = 30.0
     unread_limit: Count = 64 * 1024 * 1024

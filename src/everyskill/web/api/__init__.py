@@ -11,7 +11,7 @@ from everyskill.web.auth.authentication import check_request
 from everyskill.web.headers import NO_SNIFF
 from everyskill.web.requests import AnyRequest
 
-__all__ = ["routers"]
+__all__ = ["create_router"]
 
 
 async def _check_call(request: AnyRequest) -> None:
@@ -19,14 +19,16 @@ async def _check_call(request: AnyRequest) -> None:
     check_query(request)
 
 
-routers = [
-    Router(
+def create_router(*, body_limit: int) -> Router:
+    """All calls; a body that publishes a skill has `body_limit` bytes at most, what others send is small."""
+    publishing = Router("/", route_handlers=[skills.publish_skill], request_max_body_size=body_limit, tags=["Skills"])
+    return Router(
         "/v1",
-        route_handlers=[views.router, whats_new.router, skills.router],
+        route_handlers=[views.router, whats_new.router, skills.router, publishing],
         before_request=_check_call,
         request_class=JsonRequest,
+        request_max_body_size=max(body_limit // 4, 1),
         response_class=PrivateResponse,
         response_headers=[ResponseHeader(name=name, value=value) for name, value in NO_SNIFF.items()],
         security=[{"bearer": []}],
     )
-]

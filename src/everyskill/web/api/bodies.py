@@ -13,9 +13,6 @@ from everyskill.model.skills import SKILL_FILE_NAME
 from everyskill.web.api.types import Comment, Content, Description, FileHash, FilePath, FileSize, Ids, Name, Version
 from everyskill.web.moments import Moment
 
-# What is not a skill is small. A body is parsed in one step, in which nobody else is served.
-MAX_BYTES = 1024 * 1024
-
 
 class ViewReport(Struct, frozen=True, forbid_unknown_fields=True):
     """What the page showed: the version, and the moment it was rendered. Both are clamped to what exists."""

@@ -12,7 +12,7 @@ from everyskill.errors import VersionNotFound
 from everyskill.model import FileDiff, Publication, Role, SkillDetail, SkillFeedback, SkillListPage, VersionSummary
 from everyskill.services.skills import DEFAULT_PAGE
 from everyskill.web.api import examples
-from everyskill.web.api.bodies import MAX_BYTES, Count, NewFeedback, SkillUpload, VersionNumber
+from everyskill.web.api.bodies import Count, NewFeedback, SkillUpload, VersionNumber
 from everyskill.web.api.openapi import BODY_PROBLEMS, cacheable_responses, responses
 from everyskill.web.api.parameters import (
     Category,
@@ -84,7 +84,6 @@ async def count_feedback(tenant: CurrentTenant, skill_id: SkillId, since: Since)
 
 @post(
     "/skills/{skill_id:str}/feedback",
-    request_max_body_size=MAX_BYTES,
     responses=responses(201, SkillFeedback, examples.FEEDBACK, 404, *BODY_PROBLEMS),
 )
 async def add_feedback(
@@ -130,7 +129,6 @@ router = Router(
         get_version_number,
         count_feedback,
         add_feedback,
-        publish_skill,
     ],
     tags=["Skills"],
 )

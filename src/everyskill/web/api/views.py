@@ -6,7 +6,7 @@ from litestar.params import JSONBody
 from everyskill.errors import ViewNotFound
 from everyskill.model import ChangeItem, UserSkillView, ViewState, Visit
 from everyskill.web.api import examples
-from everyskill.web.api.bodies import MAX_BYTES, ViewLookup, ViewReport
+from everyskill.web.api.bodies import ViewLookup, ViewReport
 from everyskill.web.api.openapi import BODY_PROBLEMS, OptionalBody, cacheable_responses, responses
 from everyskill.web.api.parameters import SkillId, SkillIds
 from everyskill.web.auth.authentication import CurrentIdentity, CurrentTenant
@@ -72,6 +72,5 @@ async def visit(tenant: CurrentTenant, identity: CurrentIdentity, skill_id: Skil
 router = Router(
     "/",
     route_handlers=[record_view, get_view, get_views, look_up_views, get_changes, visit],
-    request_max_body_size=MAX_BYTES,
     tags=["Views"],
 )

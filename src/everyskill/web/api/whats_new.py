@@ -6,7 +6,7 @@ from litestar.params import JSONBody
 from everyskill.model import WhatsNewPage
 from everyskill.model.whats_new import DEFAULT_LIMIT
 from everyskill.web.api import examples
-from everyskill.web.api.bodies import MAX_BYTES, Count, Marked, SeenUpTo
+from everyskill.web.api.bodies import Count, Marked, SeenUpTo
 from everyskill.web.api.openapi import BODY_PROBLEMS, cacheable_responses, responses
 from everyskill.web.api.parameters import FeedCursor, Limit, MaxCount, read_limit
 from everyskill.web.auth.authentication import CurrentIdentity, CurrentTenant
@@ -37,6 +37,5 @@ async def mark_all_seen(tenant: CurrentTenant, identity: CurrentIdentity, data: 
 router = Router(
     "/whats-new",
     route_handlers=[get_whats_new, count_whats_new, mark_all_seen],
-    request_max_body_size=MAX_BYTES,
     tags=["What's New"],
 )

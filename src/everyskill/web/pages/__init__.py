@@ -5,8 +5,9 @@ from litestar import Router
 from everyskill.web.forms import FormRequest
 from everyskill.web.pages import assets, errors, home, sign_in, skill, skills
 from everyskill.web.pages.context import provide_page_context
+from everyskill.web.pages.markdown import Markdown
 
-__all__ = ["create_router", "render_error"]
+__all__ = ["Markdown", "create_router", "render_error"]
 
 render_error = errors.render_error
 

@@ -8,7 +8,7 @@ from threading import Lock
 from time import thread_time
 
 import nh3
-from cachetools import LRUCache, cached
+from cachetools import LRUCache, cachedmethod
 from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_core import StateCore
@@ -17,62 +17,72 @@ from markdown_it.token import Token
 from markupsafe import Markup
 
 from everyskill.model.skill_md import split_skill_md
+from everyskill.web.settings import WebSettings
 
-# What is beyond a limit is shown as plain text. 128 KiB of prose take 0.06 s, 10,000 tokens and 150 KiB of HTML.
-MAX_RENDERED = 128 * 1024
-MAX_HTML = 1024 * 1024
-MAX_SECONDS = 0.2
-# So many objects are freed in one step, in which no other thread runs.
-MAX_TOKENS = 30_000
-CACHE_BYTES = 8 * 1024 * 1024
+# What may come of a text, by the limit of its characters: more of HTML, and fewer tokens, which are freed in one step,
+# in which no other thread runs. 128 KiB of prose take 0.06 s and become 150 KiB of HTML and 10,000 tokens.
+MAX_GROWTH = 8
+MIN_TOKEN_LENGTH = 4
 
 _TAGS = nh3.ALLOWED_TAGS - {"img"}
 _ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}, "th": {"align"}, "td": {"align"}}
 _SCHEMES = {"http", "https", "mailto"}
 _DEADLINE = "deadline"
+_MAX_TOKENS = "max_tokens"
 
 
 class TooCostly(Exception):
     """A text whose HTML is too long, or takes too long to make."""
 
 
-def to_html(content: str) -> Markup:
-    """A SKILL.md without its front matter, as sanitized HTML whose first heading is an `h2`."""
-    body = split_skill_md(content).body
-    if body is None:
-        body = content
-    return _as_text(body) if len(body) > MAX_RENDERED else _render_or_escape(body)
+class Markdown:
+    """Renders texts of at most `markdown_limit` characters in `render_timeout`, and keeps what it rendered.
 
-
-def render(body: str, *, max_seconds: float = MAX_SECONDS, max_html: int = MAX_HTML) -> Markup:
-    """Markdown as sanitized HTML. Raises TooCostly: `max_seconds` of this thread are for parsing, `max_html` is what
-    comes of it before it is escaped.
+    What exceeds these limits, or comes to too many tokens or too much HTML, is shown as plain text.
     """
-    tokens = _MARKDOWN.parse(body, {_DEADLINE: thread_time() + max_seconds})
-    if _length(tokens) > max_html:
-        raise TooCostly
-    html = nh3.clean(
-        _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {}),
-        tags=_TAGS,
-        attributes=_ATTRIBUTES,
-        url_schemes=_SCHEMES,
-        # The contents of a skill's other files are not stored, so a relative link would lead nowhere.
-        url_relative="deny",
-        link_rel="nofollow noopener noreferrer",
+
+    def __init__(self, settings: WebSettings) -> None:
+        self._max_length = settings.markdown_limit
+        self._max_seconds = settings.render_timeout
+        self._kept: LRUCache[bytes, Markup] = LRUCache(settings.markdown_cache, getsizeof=sys.getsizeof)
+        self._lock = Lock()
+
+    def to_html(self, content: str) -> Markup:
+        """A SKILL.md without its front matter, as sanitized HTML whose first heading is an `h2`."""
+        body = split_skill_md(content).body
+        if body is None:
+            body = content
+        return _as_text(body) if len(body) > self._max_length else self._render_or_escape(body)
+
+    def render(self, body: str) -> Markup:
+        """Markdown as sanitized HTML. Raises TooCostly: the time is that of this thread for parsing, and the HTML is
+        measured before it is escaped.
+        """
+        limits = {_DEADLINE: thread_time() + self._max_seconds, _MAX_TOKENS: self._max_length // MIN_TOKEN_LENGTH}
+        tokens = _MARKDOWN.parse(body, limits)
+        if _length(tokens) > self._max_length * MAX_GROWTH:
+            raise TooCostly
+        html = nh3.clean(
+            _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {}),
+            tags=_TAGS,
+            attributes=_ATTRIBUTES,
+            url_schemes=_SCHEMES,
+            # The contents of a skill's other files are not stored, so a relative link would lead nowhere.
+            url_relative="deny",
+            link_rel="nofollow noopener noreferrer",
+        )
+        return Markup(html)  # noqa: S704 - sanitized in the line above
+
+    @cachedmethod(
+        lambda self: self._kept,
+        key=lambda _, body: sha256(body.encode(errors="surrogatepass")).digest(),
+        lock=lambda self: self._lock,
     )
-    return Markup(html)  # noqa: S704 - sanitized in the line above
-
-
-@cached(
-    LRUCache(CACHE_BYTES, getsizeof=sys.getsizeof),
-    key=lambda body: sha256(body.encode(errors="surrogatepass")).digest(),
-    lock=Lock(),
-)
-def _render_or_escape(body: str) -> Markup:
-    try:
-        return render(body)
-    except TooCostly:
-        return _as_text(body)
+    def _render_or_escape(self, body: str) -> Markup:
+        try:
+            return self.render(body)
+        except TooCostly:
+            return _as_text(body)
 
 
 def _as_text(body: str) -> Markup:
@@ -98,7 +108,7 @@ def _lower_headings(state: StateCore) -> None:
 
 def _check_deadline(state: StateBlock | StateInline, *_: object) -> bool:
     """A rule that matches nothing: the parser asks it first at every place that it looks at."""
-    if len(state.tokens) > MAX_TOKENS or thread_time() > state.env[_DEADLINE]:
+    if len(state.tokens) > state.env[_MAX_TOKENS] or thread_time() > state.env[_DEADLINE]:
         raise TooCostly
     return False
 

@@ -16,8 +16,9 @@ from everyskill.model.views import AnyView, ViewBeforeVisit
 from everyskill.web.auth.authentication import CurrentIdentity, CurrentTenant
 from everyskill.web.moments import read_moment
 from everyskill.web.pages.context import PageContext, require_csrf_token
-from everyskill.web.pages.markdown import to_html
+from everyskill.web.pages.markdown import Markdown
 from everyskill.web.pages.rendering import iso, render
+from everyskill.web.requests import AnyRequest
 
 # int() takes quadratic time, and Python refuses thousands of digits with an error of its own.
 _MAX_DIGITS = len(str(MAX_VERSION))
@@ -52,6 +53,7 @@ class FeedbackForm(VisitForm, frozen=True, kw_only=True):
 
 @get("/skills/{slug:str}")
 async def show_skill(
+    request: AnyRequest,
     tenant: CurrentTenant,
     page_context: PageContext,
     slug: FromPath[str],
@@ -66,6 +68,7 @@ async def show_skill(
     """
     before_visit = _read_view(since, since_version, visited)
     skill_page = await tenant.get_skill_page(page_context.user_id, slug, before_visit=before_visit)
+    markdown: Markdown = request.app.state.markdown
     content = "" if skill_page.published is None else skill_page.published.content
     visit_query = "" if skill_page.previous is None else _visit_query(skill_page.previous, skill_page.as_of)
     return await tenant.run_in_worker(
@@ -73,7 +76,7 @@ async def show_skill(
             "skill.html",
             page_context=page_context,
             skill_page=skill_page,
-            content_html=to_html(content),
+            content_html=markdown.to_html(content),
             visit_query=visit_query,
         )
     )
