@@ -238,10 +238,10 @@ class Overloaded(EverySkillError):
 
 
 class LockTimeout(EverySkillError):
-    """Another transaction holds a row that this call needs, for longer than a call waits. It is worth trying again."""
+    """Others held a lock that this call needs, or the places in which it would wait. It is worth trying again."""
 
     code = "lock_timeout"
-    sentence = "Another transaction holds what this call needs. Try again in a moment."
+    sentence = "This call waited too long for a lock, or behind calls that wait for one. Try again in a moment."
 
 
 class DatabaseNotReady(EverySkillError):

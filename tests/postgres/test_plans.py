@@ -20,13 +20,13 @@ from everyskill.database.catalog.publishing import (
 )
 from everyskill.database.catalog.skills import FIND_SKILL, LIST_SKILLS, LIST_SKILLS_FOR_USER
 from everyskill.database.catalog.versions import FIND_VERSION, LIST_VERSIONS
+from everyskill.database.connection_shares import ConnectionShares
 from everyskill.database.connections import open_pool
 from everyskill.database.feed.checkpoint import READ_START
 from everyskill.database.feed.first_page import FIND_FIRST_PAGES, FeedLookup
 from everyskill.database.feed.limits import DEFAULT_LIMITS
 from everyskill.database.feed.mark_seen import MARK_ALL_SEEN
 from everyskill.database.feed.walk import COUNT_ITEMS, FIND_ITEMS_AFTER
-from everyskill.database.places import TRY
 from everyskill.database.statements import Statement, to_json
 from everyskill.database.transactions import TenantConnection, begin
 from everyskill.database.views.lookups import FIND_UPDATED, FIND_VIEW_STATES, FIND_VIEWS
@@ -79,7 +79,9 @@ async def staged(acme: Tenant, owner: asyncpg.Connection) -> Tenant:
 async def probing(staged: Tenant, clone: Clone) -> AsyncIterator[TenantConnection]:
     """A transaction as batches have it."""
     pool = await open_pool(clone.service_url, size=1)
-    async with begin(pool.acquire(), readonly=False, patience=TRY) as transaction:
+    async with begin(
+        ConnectionShares(pool, size=1, queue_size=1).read_connection("acme"), readonly=False
+    ) as transaction:
         yield transaction.enter("acme")
     await pool.close()
 
@@ -409,7 +411,9 @@ async def explain_all(pool: asyncpg.Pool, options: str) -> list[list[dict[str, A
 async def explain(
     pool: asyncpg.Pool, name: str, statement: Statement, values: dict[str, Any], options: str
 ) -> list[dict[str, Any]]:
-    async with begin(pool.acquire(), readonly=False, patience=TRY) as transaction:
+    async with begin(
+        ConnectionShares(pool, size=1, queue_size=1).read_connection("acme"), readonly=False
+    ) as transaction:
         driver = await transaction.prepare_for(transaction.enter("acme"), statement)
         if not await driver.fetchval("SELECT 1 FROM pg_prepared_statements WHERE name = $1", name):
             await driver.execute(f"PREPARE {name} AS {statement.text}")

@@ -13,12 +13,13 @@ from tests.support.skills import publish
 
 
 @asynccontextmanager
-async def locked_view(clone: Clone, user_id: str) -> AsyncIterator[None]:
-    """Somebody holds the user's row and does not let go."""
+async def locked_view(clone: Clone, user_id: str, tenants: str = "%") -> AsyncIterator[None]:
+    """Somebody holds the user's rows in all tenants, or those that are like this, and does not let go."""
     holder = await asyncpg.connect(clone.superuser_url)
     try:
         async with holder.transaction():
-            await holder.execute("SELECT FROM user_skill_views WHERE user_id = $1 FOR UPDATE", user_id)
+            rows = "SELECT FROM user_skill_views WHERE user_id = $1 AND tenant_id LIKE $2 FOR UPDATE"
+            await holder.execute(rows, user_id, tenants)
             yield
     finally:
         await holder.close()

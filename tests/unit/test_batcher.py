@@ -1,6 +1,7 @@
 """One class batches calls, whatever they ask: which go together, which wait, and what happens when a batch fails."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from typing import TypeAlias
@@ -30,6 +31,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.batches: list[Batch] = []
+        self.patiences: list[Patience] = []
         self.under_way = 0
         self.max_under_way = 0
         self.open = asyncio.Event()
@@ -41,6 +43,7 @@ class Desk:
 
     async def run(self, items: Mapping[str, Sequence[int]], patience: Patience) -> Mapping[str, Sequence[int]]:
         self.batches.append({key: list(numbers) for key, numbers in items.items()})
+        self.patiences.append(patience)
         for key, numbers in items.items():
             if self.locked.intersection(numbers):
                 await self.wait_for_lock(key, patience)
@@ -257,6 +260,44 @@ async def test_s18_a_key_that_meets_a_lock_is_taken_out_and_the_others_go_on(des
     assert await theirs[1] == 70
 
 
+async def test_s18_however_many_keys_get_stuck_at_once_the_next_batch_waits_for_the_first_of_them_alone(
+    desk: Desk,
+) -> None:
+    batcher = batcher_at(desk)
+    desk.locked = set(range(1, MAX_KEYS + 1))
+    first = await held(desk, batcher)
+    stuck = await asking([batcher.ask(f"stuck {number}", number) for number in desk.locked])
+    [calm] = await asking([batcher.ask("calm", 100)])
+    desk.open.set()
+    assert (await first, await calm) == (0, 1000)
+    assert [len(batch) for batch in desk.batches[:2]] == [1, MAX_KEYS]
+    assert desk.batches.index({"calm": [100]}) <= 6
+    assert not any(task.done() for task in stuck)
+    desk.unlock()
+    assert sum(await asyncio.gather(*stuck)) == 10 * sum(range(1, MAX_KEYS + 1))
+
+
+async def test_s18_each_of_the_keys_that_get_stuck_at_once_is_met_once_and_then_tried_where_the_stuck_are(
+    desk: Desk,
+) -> None:
+    batcher = batcher_at(desk)
+    desk.locked = set(range(1, 61))
+    first = await held(desk, batcher)
+    # Every second one is free.
+    tasks = await asking(
+        [batcher.ask(f"key {number:03}", number if number % 2 else -number) for number in range(1, 61)]
+    )
+    desk.open.set()
+    await asyncio.gather(first, *tasks[1::2])
+    while sum(patience.on == "wait" for patience in desk.patiences) < 30:  # noqa: ASYNC110 - the batcher's own time
+        await asyncio.sleep(0.001)
+    tried = Counter(patience.on for patience in desk.patiences)
+    assert tried["none"] + tried["sort out"] <= 2 * 30 + 3
+    assert tried["retry"] == 30
+    desk.unlock()
+    await asyncio.gather(*tasks)
+
+
 async def test_s18_a_locked_row_that_is_asked_for_again_and_again_holds_up_nobody_else(desk: Desk) -> None:
     batcher = batcher_at(desk)
     desk.locked = {7}
@@ -349,7 +390,7 @@ async def test_isolated_calls_that_were_not_tried_in_time_are_told_so(desk: Desk
 async def test_a_call_whose_turn_to_be_tried_does_not_come_in_time_is_told_so() -> None:
     async def run(items: Mapping[str, Sequence[int]], patience: Patience) -> Mapping[str, Sequence[int]]:
         [key] = items
-        if patience.on == "tries":
+        if patience.on == "retry":
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(patience.deadline):
                     await asyncio.Event().wait()

@@ -1,7 +1,7 @@
 """The shares of a pool: what stuck tenants may hold of it, and what is left to the others (S18)."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from everyskill.database.connection_shares import ConnectionShares
-from everyskill.database.places import Patience
+from everyskill.database.places import TRY, Patience
 from everyskill.errors import LockTimeout, Overloaded
 
 SIZE = 20
@@ -32,6 +32,7 @@ class Stuck:
         pool: Any = Pool()
         self.shares = ConnectionShares(pool, size=SIZE, queue_size=queue_size, call_seconds=20)
         self.released = asyncio.Event()
+        self.lock_timeouts: defaultdict[str, list[int]] = defaultdict(list)
         self.held: Counter[tuple[str, str]] = Counter()
         self.most_held: Counter[str] = Counter()
 
@@ -39,7 +40,8 @@ class Stuck:
         return asyncio.create_task(self.shares.run(tenant_id, partial(self._attempt, tenant_id)))
 
     async def _attempt(self, tenant_id: str, patience: Patience) -> None:
-        async with self.shares.connection(tenant_id, patience):
+        async with self.shares.connection(tenant_id, patience) as (_, lock_timeout, _):
+            self.lock_timeouts[patience.on].append(lock_timeout)
             self.held[patience.on, tenant_id] += 1
             self._note(f"{patience.on} of a tenant", self.held[patience.on, tenant_id])
             self._note(patience.on, sum(held for (on, _), held in self.held.items() if on == patience.on))
@@ -61,7 +63,42 @@ async def test_s18_stuck_tenants_hold_half_of_the_connections_and_try_on_a_fifth
     await asyncio.sleep(0.3)
     stuck.released.set()
     await asyncio.gather(*calls)
-    assert (stuck.most_held["wait"], stuck.most_held["tries"]) == (SIZE // 2, SIZE // 5)
+    assert (stuck.most_held["wait"], stuck.most_held["retry"]) == (SIZE // 2, SIZE // 5)
+
+
+async def test_s18_the_more_tenants_get_stuck_at_once_the_shorter_each_is_tried() -> None:
+    stuck = Stuck()
+    calls = [stuck.call(f"tenant {number}") for number in range(60)]
+    while len(stuck.lock_timeouts["try"]) < len(calls):  # noqa: ASYNC110 - the shares' own time
+        await asyncio.sleep(0.001)
+    places = SIZE * 3 // 4
+    first, then = stuck.lock_timeouts["try"][:places], stuck.lock_timeouts["try"][places:]
+    assert set(first) == {TRY.lock_timeout}
+    assert then == [TRY.lock_timeout * places // (places + waiting) for waiting in reversed(range(len(then)))]
+    assert stuck.most_held["try"] == places
+    stuck.released.set()
+    await asyncio.gather(*calls)
+
+
+async def test_s18_a_tenant_that_is_known_to_be_stuck_is_tried_only_where_the_stuck_are() -> None:
+    stuck = Stuck()
+    calls = [stuck.call("acme")]
+    while not stuck.lock_timeouts["wait"]:  # noqa: ASYNC110 - the shares' own time
+        await asyncio.sleep(0.001)
+    calls += [stuck.call("acme") for _ in range(20)]
+    while len(stuck.lock_timeouts["retry"]) < 20:  # noqa: ASYNC110 - the shares' own time
+        await asyncio.sleep(0.001)
+    assert len(stuck.lock_timeouts["try"]) == 1
+    stuck.released.set()
+    await asyncio.gather(*calls)
+
+
+async def test_a_question_that_finds_no_connection_ends_at_its_deadline() -> None:
+    pool: Any = Pool()
+    shares = ConnectionShares(pool, size=2, queue_size=10, call_seconds=0.1)
+    async with shares.read_connection("acme"):
+        with pytest.raises(LockTimeout):
+            await shares.read_connection("acme").__aenter__()
 
 
 async def test_s18_one_stuck_tenant_holds_a_quarter_of_the_connections() -> None:
@@ -89,8 +126,8 @@ async def test_s18_however_many_tenants_ask_without_end_another_still_finds_room
 async def test_a_call_without_a_place_ends_at_its_deadline() -> None:
     stuck = Stuck()
     now = asyncio.get_running_loop().time()
-    async with stuck.shares.connection("acme", Patience("1s", "tries", now + 10)):
-        calls = [stuck.shares.connection("acme", Patience("1s", "tries", now + 0.1)) for _ in range(SIZE // 5)]
+    async with stuck.shares.connection("acme", Patience(1_000, "retry", now + 10)):
+        calls = [stuck.shares.connection("acme", Patience(1_000, "retry", now + 0.1)) for _ in range(SIZE // 5)]
         for call in calls[:-1]:
             await call.__aenter__()
         with pytest.raises(LockTimeout):

@@ -126,7 +126,7 @@ class BatchedCalls:
         tenant_id = min(questions)
         acquired = self._shares.connection(tenant_id, patience)
         try:
-            async with begin(acquired, readonly=user_of is None, patience=patience) as transaction:
+            async with begin(acquired, readonly=user_of is None) as transaction:
                 # One order for all writers, here as within a tenant, so that no two batches deadlock.
                 for tenant_id in sorted(questions):
                     asked = questions[tenant_id]

@@ -21,7 +21,7 @@ from everyskill.database.calls import (
     unanswered,
 )
 from everyskill.database.isolated_keys import IsolatedKeys
-from everyskill.database.places import HASTY, TRY
+from everyskill.database.places import HASTY, SORT_OUT, TRY, Patience
 from everyskill.errors import DatabaseUnreachable, Overloaded
 from everyskill.settings import DEFAULT_LOCK_SECONDS
 
@@ -43,9 +43,9 @@ class Batcher(Generic[Item, Answer]):
     of another's calls. A key without calls costs nothing. A batch that fails with one of `split_on` is run again in
     halves, down to the calls that fail alone; any other error goes to all of its calls.
 
-    A key that meets somebody else's lock is isolated: the batch goes on without it, its own calls go in batches of
-    their own until none of them waits, and the call that has to wait does so alone. `call_seconds` after it was asked
-    it raises LockTimeout.
+    A key that meets somebody else's lock is isolated: its calls go in batches of their own until none of them waits,
+    and the call that has to wait does so alone. `call_seconds` after it was asked it raises LockTimeout. The rest of
+    the batch is sorted out beside the next batches, as many keys may have met that lock.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class Batcher(Generic[Item, Answer]):
         )
         self._call_seconds = call_seconds
         self._waiting = 0
+        self._sorted_out = 0
         self._weight = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._workers = 0
@@ -84,7 +85,7 @@ class Batcher(Generic[Item, Answer]):
         if self._closed:
             raise DatabaseUnreachable("it was closed")
         # No more of one key than are left to others: no number of keys takes all places.
-        if self._waiting_of(key) >= self._max_waiting - self._waiting - self._isolated.waiting:
+        if self._waiting_of(key) >= self._max_waiting - self._waiting - self._sorted_out - self._isolated.waiting:
             raise Overloaded(self._max_waiting)
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Answer] = loop.create_future()
@@ -163,23 +164,35 @@ class Batcher(Generic[Item, Answer]):
         self._weight -= self._max_weight - room
         return taken
 
-    async def _answer(self, calls: Iterable[Call[Item, Answer]]) -> None:
+    async def _answer(self, calls: Iterable[Call[Item, Answer]], patience: Patience | None = None) -> None:
         wanted = unanswered(calls)
         if not wanted:
             return
         is_shared = any(call.key != wanted[0].key for call in wanted)
         try:
-            await run_calls(self._run, wanted, HASTY if is_shared else TRY)
+            await run_calls(self._run, wanted, patience or (HASTY if is_shared else TRY))
         except Blocked as blocked:
             self._isolate(blocked.key, [call for call in wanted if call.key == blocked.key])
-            await self._answer([call for call in wanted if call.key != blocked.key])
+            self._start(self._sort_out(wanted, blocked.key))
         except Exception as error:  # noqa: BLE001 - every caller gets it
             half = len(wanted) // 2
             if half and isinstance(error, self._split_on):
-                await self._answer(wanted[:half])
-                await self._answer(wanted[half:])
+                await self._answer(wanted[:half], patience)
+                await self._answer(wanted[half:], patience)
             else:
                 fail_calls(wanted, error)
+
+    async def _sort_out(self, calls: Sequence[Call[Item, Answer]], blocked: str) -> None:
+        """Answers what came before a key that met a lock, which then met none, and tries what comes after it."""
+        self._sorted_out += len(calls)
+        try:
+            await self._answer((call for call in calls if call.key < blocked), SORT_OUT)
+            await self._answer((call for call in calls if call.key > blocked), SORT_OUT)
+        except BaseException:
+            abandon_calls(call for call in calls if call.key != blocked)
+            raise
+        finally:
+            self._sorted_out -= len(calls)
 
     def _isolate(self, key: str, calls: Sequence[Call[Item, Answer]]) -> None:
         """Takes a key out of the batches of all, with what waits of it."""

@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 # Takes items by key, and how long they may wait for locks; gives an answer for each item, in the same order.
-# Raises Blocked where the items of one key would have to wait longer.
+# Raises Blocked for the first of the keys, in alphabetical order, whose items would have to wait longer.
 Run: TypeAlias = Callable[[Mapping[str, Sequence[Item]], Patience], Awaitable[Mapping[str, Sequence[Answer]]]]
 
 

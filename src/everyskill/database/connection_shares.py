@@ -3,47 +3,48 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 from weakref import WeakValueDictionary
 
 import asyncpg
 
 from everyskill.database.connections import AnyConnection
-from everyskill.database.places import (
-    TRY,
-    Patience,
-    Result,
-    hold_place,
-    try_while_stuck,
-    unconcerned,
-    wait_in_turns,
-)
+from everyskill.database.places import TRY, Patience, Places, Result, wait_in_turns
 from everyskill.errors import LockTimeout, Overloaded
 from everyskill.settings import DEFAULT_LOCK_SECONDS
 
 Attempt: TypeAlias = Callable[[Patience], Awaitable[Result]]
 
 
-class _Share:
-    """The places of one tenant, and how many of its calls are under way or met a lock. It lives while one holds it."""
+class Acquired(NamedTuple):
+    """A connection, for how many milliseconds it may wait for each lock, and until when for all."""
 
-    __slots__ = ("__weakref__", "blocked", "callers", "places", "reads", "tries")
+    connection: AnyConnection
+    lock_timeout: int
+    deadline: float | None
+
+
+class _Share:
+    """The places of one tenant, and how many of its calls are under way or wait. It lives while one holds it."""
+
+    __slots__ = ("__weakref__", "callers", "reads", "tries", "turns", "waiting")
 
     def __init__(self, size: int) -> None:
         self.reads = asyncio.Semaphore(max(size // 2, 1))
         self.tries = asyncio.Semaphore(max(size // 2, 1))
-        self.places = asyncio.Semaphore(max(size // 4, 1))
+        self.turns = asyncio.Semaphore(max(size // 4, 1))
         self.callers = 0
-        self.blocked = 0
+        self.waiting = 0
 
 
 class ConnectionShares:
     """Hands out the connections of a pool.
 
-    Calls that wait for locks hold half of them, those of one tenant a quarter; and tries of tenants that are stuck a
-    fifth. So three of ten are left to all others, however many tenants are stuck. Questions of one tenant hold half of
-    them, so that nobody queues up behind all that another asks at once. `queue_size` bounds how many calls of `run` may
-    be under way, and `call_seconds` how long each may wait; `unconcerned` is the patience of questions.
+    Calls that wait for locks hold half of them, those of one tenant a quarter; and tries of tenants that met a lock a
+    fifth. So three of ten are left to all others, however many tenants are stuck. Where many tenants get stuck at once,
+    each waits the shorter for its lock. Questions of one tenant hold half of the connections, so that nobody queues up
+    behind all that another asks at once. `queue_size` bounds how many calls of `run` may be under way, and
+    `call_seconds` how long each call may wait.
     """
 
     def __init__(
@@ -53,25 +54,32 @@ class ConnectionShares:
         self._size = size
         self._queue_size = queue_size
         self.call_seconds = call_seconds
-        self.unconcerned = unconcerned(call_seconds)
-        self._tries = asyncio.Semaphore(max(size // 5, 1))
-        self._places = asyncio.Semaphore(max(size // 2, 1))
+        self._places = {
+            "sort out": Places(max(size // 2, 1)),
+            "try": Places(max(size * 3 // 4, 1)),
+            "retry": Places(max(size // 5, 1)),
+            "wait": Places(max(size // 2, 1)),
+        }
         self._shares: WeakValueDictionary[str, _Share] = WeakValueDictionary()
         self._callers = 0
 
-    def connection(self, tenant_id: str, patience: Patience) -> AbstractAsyncContextManager[AnyConnection]:
+    def connection(self, tenant_id: str, patience: Patience) -> AbstractAsyncContextManager[Acquired]:
         """A connection for a transaction of that patience. Raises LockTimeout where none was free in time."""
-        if patience.on == "wait":
-            share = self._share(tenant_id)
-            return self._acquire(share, (share.places, self._places), patience.deadline)
-        if patience.on == "tries":
-            return self._acquire(None, (self._tries,), patience.deadline)
-        return self._pool.acquire()
-
-    def read_connection(self, tenant_id: str) -> AbstractAsyncContextManager[AnyConnection]:
-        """A connection for a question of one tenant, whose questions hold half of the pool and queue up for that."""
+        if patience.on == "none":
+            return self._acquire(None, patience)
+        if patience.on == "sort out":
+            return self._acquire(None, patience, self._places[patience.on])
         share = self._share(tenant_id)
-        return self._acquire(share, (share.reads,), None)
+        if patience.on == "wait":
+            return self._wait(share, patience)
+        return self._acquire(share, patience, share.tries, self._places[patience.on])
+
+    def read_connection(self, tenant_id: str) -> AbstractAsyncContextManager[Acquired]:
+        """A connection for a question of one tenant, whose questions hold half of the pool and queue up for that."""
+        deadline = asyncio.get_running_loop().time() + self.call_seconds
+        patience = Patience(round(self.call_seconds * 1_000), "none", deadline)
+        share = self._share(tenant_id)
+        return self._acquire(share, patience, share.reads)
 
     async def run(self, tenant_id: str, attempt: Attempt[Result]) -> Result:
         """What `attempt` gives: run at once, and where it meets a lock, again with the patience to wait for it.
@@ -87,13 +95,8 @@ class ConnectionShares:
         self._callers += 1
         try:
             with suppress(LockTimeout):
-                async with hold_place(share.tries, deadline):
-                    return await attempt(try_while_stuck(deadline) if share.blocked else TRY)
-            share.blocked += 1
-            try:
-                return await wait_in_turns(attempt, deadline, LockTimeout)
-            finally:
-                share.blocked -= 1
+                return await attempt(Patience(TRY.lock_timeout, "retry" if share.waiting else "try", deadline))
+            return await wait_in_turns(attempt, deadline, LockTimeout)
         finally:
             share.callers -= 1
             self._callers -= 1
@@ -105,13 +108,33 @@ class ConnectionShares:
         return share
 
     @asynccontextmanager
+    async def _wait(self, share: _Share, patience: Patience) -> AsyncIterator[Acquired]:
+        share.waiting += 1
+        try:
+            async with self._acquire(share, patience, share.turns, self._places["wait"]) as acquired:
+                yield acquired
+        finally:
+            share.waiting -= 1
+
+    @asynccontextmanager
     async def _acquire(
         self,
         _share: _Share | None,  # held, or whoever comes next would find another with free places
-        places: tuple[asyncio.Semaphore, ...],
-        deadline: float | None,
-    ) -> AsyncIterator[AnyConnection]:
+        patience: Patience,
+        *places: asyncio.Semaphore,
+    ) -> AsyncIterator[Acquired]:
         async with AsyncExitStack() as held:
-            for each in places:
-                await held.enter_async_context(hold_place(each, deadline))
-            yield await held.enter_async_context(self._pool.acquire())
+            try:
+                async with asyncio.timeout_at(patience.deadline) as limit:
+                    for each in places:
+                        await held.enter_async_context(each)
+                    connection = await held.enter_async_context(self._pool.acquire())
+            except TimeoutError as error:
+                if limit.expired():
+                    raise LockTimeout from error
+                raise
+            # Now, and not before it waited for its place: by now many may want it.
+            shortened = [each.shorten(patience.lock_timeout) for each in places if isinstance(each, Places)]
+            lock_timeout = min(shortened, default=patience.lock_timeout)
+            # What meets no lock takes as long as it takes.
+            yield Acquired(connection, lock_timeout, None if patience.on == "try" else patience.deadline)

@@ -19,18 +19,16 @@ from everyskill.database.calls import (
     take_calls,
     unanswered,
 )
-from everyskill.database.places import TRY, try_while_stuck, wait_in_turns
+from everyskill.database.places import HASTY, TRY, Patience, wait_in_turns
 from everyskill.errors import LockTimeout
 
 
 class _IsolatedKey(Generic[Item, Answer]):
-    __slots__ = ("blocked", "is_stuck", "is_worked_on", "queue")
+    __slots__ = ("blocked", "is_worked_on", "queue")
 
     def __init__(self) -> None:
         self.queue: deque[Call[Item, Answer]] = deque()
         self.is_worked_on = False
-        # Whether it met a lock that is held for longer than the calls of one key hold theirs.
-        self.is_stuck = False
         self.blocked = 0
 
 
@@ -84,7 +82,7 @@ class IsolatedKeys(Generic[Item, Answer]):
                 calls = []
                 take_calls(isolated.queue, calls, share=self._max_weight)
                 self.waiting -= len(calls)
-                await self._answer(calls, isolated)
+                await self._answer(calls, isolated, TRY.lock_timeout)
                 await asyncio.sleep(0)
         except BaseException:
             self.waiting -= len(isolated.queue)
@@ -95,7 +93,9 @@ class IsolatedKeys(Generic[Item, Answer]):
             isolated.is_worked_on = False
             self._work_on(key, isolated)
 
-    async def _answer(self, calls: Sequence[Call[Item, Answer]], isolated: _IsolatedKey[Item, Answer]) -> None:
+    async def _answer(
+        self, calls: Sequence[Call[Item, Answer]], isolated: _IsolatedKey[Item, Answer], lock_timeout: int
+    ) -> None:
         now = asyncio.get_running_loop().time()
         fail_calls((call for call in calls if call.deadline <= now), LockTimeout())
         wanted = unanswered(calls)
@@ -104,13 +104,14 @@ class IsolatedKeys(Generic[Item, Answer]):
         # Many keys that are stuck share the tries: whose turn does not come in time must be told so.
         deadline = min(call.deadline for call in wanted)
         try:
-            await run_calls(self._run, wanted, try_while_stuck(deadline) if isolated.is_stuck else TRY)
+            await run_calls(self._run, wanted, Patience(lock_timeout, "retry", deadline))
         except Exception as error:  # noqa: BLE001 - every caller gets it
-            isolated.is_stuck |= isinstance(error, Blocked)
             half = len(wanted) // 2
             if half and isinstance(error, self._split_on):
-                await self._answer(wanted[:half], isolated)
-                await self._answer(wanted[half:], isolated)
+                # Some of them wait: which ones, is found without waiting for as long again.
+                lock_timeout = HASTY.lock_timeout if isinstance(error, Blocked) else lock_timeout
+                await self._answer(wanted[:half], isolated, lock_timeout)
+                await self._answer(wanted[half:], isolated, lock_timeout)
             elif isinstance(error, Blocked):
                 isolated.blocked += 1
                 self.waiting += 1

@@ -1,43 +1,56 @@
 """How patient a call is with locks, and the places in which it waits: there are few, and nobody waits without end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import Literal, NamedTuple, TypeVar
-
-from everyskill.errors import LockTimeout
 
 Result = TypeVar("Result")
 
 
 class Patience(NamedTuple):
-    """How long a transaction waits for each lock, on which connections, and with a deadline, how long in all.
+    """How many milliseconds a transaction waits for each lock at most, and with a deadline, until when for all.
 
-    `on` is "any" connection, one of the few for "tries" of those who are known to be stuck, or one in which to "wait".
-    The deadline is by the clock of the event loop.
+    `on` says in which places: those for the first "try" of a call, the few in which those who met a lock "retry", those
+    in which they "wait", or none, for batches. The deadline is by the clock of the event loop.
     """
 
-    lock_timeout: str
-    on: Literal["any", "tries", "wait"] = "any"
+    lock_timeout: int
+    on: Literal["none", "sort out", "try", "retry", "wait"]
     deadline: float | None = None
 
 
 # Waits for nobody.
-HASTY = Patience("1ms")
+HASTY = Patience(1, "none")
+# As hasty, where a batch meets one lock after the other.
+SORT_OUT = Patience(1, "sort out")
 # Waits for other calls of its tenant, and hardly longer.
-TRY = Patience("50ms")
+TRY = Patience(50, "none")
 # How long a call keeps its place: others want it too, and one whose lock is free by now must not wait for the stuck.
-_TURN = "500ms"
+_TURN = 500
+# What is left of that where many want the same places: less would cost more in transactions than it saves in waiting.
+_SHORTEST = 10
 
 
-def unconcerned(seconds: float) -> Patience:
-    """Of what meets no row locks, as most reads."""
-    return Patience(f"{seconds * 1000:.0f}ms")
+class Places(asyncio.Semaphore):
+    """So many places. The more wait for one, the less time each has."""
 
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self._count = count
+        self._waiting = 0
 
-def try_while_stuck(deadline: float | None = None) -> Patience:
-    """As TRY, of whoever met a lock a moment ago."""
-    return Patience(TRY.lock_timeout, "tries", deadline)
+    async def acquire(self) -> Literal[True]:
+        """Waits for a place."""
+        self._waiting += 1
+        try:
+            return await super().acquire()
+        finally:
+            self._waiting -= 1
+
+    def shorten(self, milliseconds: int) -> int:
+        """So many milliseconds, shared with those who wait for a place now."""
+        shared = milliseconds * self._count // (self._count + self._waiting)
+        return max(shared, milliseconds // _SHORTEST, 1)
 
 
 async def wait_in_turns(
@@ -50,17 +63,3 @@ async def wait_in_turns(
         except blocked:
             if asyncio.get_running_loop().time() >= deadline:
                 raise
-
-
-@asynccontextmanager
-async def hold_place(places: asyncio.Semaphore, deadline: float | None) -> AsyncIterator[None]:
-    """Holds one of the places. Raises LockTimeout where none was free until the deadline."""
-    try:
-        async with asyncio.timeout_at(deadline):
-            await places.acquire()
-    except TimeoutError as error:
-        raise LockTimeout from error
-    try:
-        yield
-    finally:
-        places.release()

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 import asyncpg
 from asyncpg import Record
 
-from everyskill.database.connection_shares import ConnectionShares
+from everyskill.database.connection_shares import Acquired, ConnectionShares
 from everyskill.database.connections import AnyConnection, translate_driver_errors
 from everyskill.database.places import HASTY, Patience, Result
 from everyskill.database.policies import TENANT_SETTING
@@ -34,7 +34,7 @@ class Transaction:
 
     __slots__ = ("_begin", "_connection", "_lock_timeout", "_settings", "_tenant")
 
-    def __init__(self, connection: AnyConnection, begin: str, lock_timeout: str) -> None:
+    def __init__(self, connection: AnyConnection, begin: str, lock_timeout: int) -> None:
         self._connection = connection
         self._begin = begin
         self._lock_timeout = lock_timeout
@@ -109,24 +109,20 @@ class TenantConnection:
 
 @asynccontextmanager
 async def begin(
-    acquired: AbstractAsyncContextManager[AnyConnection],
-    *,
-    readonly: bool,
-    patience: Patience,
-    isolation: Isolation = "READ COMMITTED",
+    acquired: AbstractAsyncContextManager[Acquired], *, readonly: bool, isolation: Isolation = "READ COMMITTED"
 ) -> AsyncIterator[Transaction]:
     """A transaction that is committed when the block ends, and undone when it raises (S14).
 
     Its isolation is set here and never the server's default: what waits for a lock must then see what it waited for.
-    Raises LockTimeout where it waits for longer than the patience allows.
+    Raises LockTimeout where it waits for longer than it may.
     """
     with translate_driver_errors():
-        async with acquired as connection:
+        async with acquired as (connection, lock_timeout, deadline):
             mode = " READ ONLY" if readonly else ""
-            transaction = Transaction(connection, f"BEGIN ISOLATION LEVEL {isolation}{mode}; ", patience.lock_timeout)
+            transaction = Transaction(connection, f"BEGIN ISOLATION LEVEL {isolation}{mode}; ", lock_timeout)
             try:
                 # Without the COMMIT: nobody could tell whether one that is cut off was done.
-                async with asyncio.timeout_at(patience.deadline) as limit:
+                async with asyncio.timeout_at(deadline) as limit:
                     yield transaction
             except BaseException as error:
                 # A connection that is lost has nothing to undo, and the first error says more.
@@ -154,15 +150,15 @@ class TenantTransactions:
         With `snapshot` all its statements see the same state. What may wait for a lock of its tenant goes by `run`.
         """
         isolation: Isolation = "REPEATABLE READ" if snapshot else "READ COMMITTED"
-        acquired, patience = self._shares.read_connection(self.tenant_id), self._shares.unconcerned
-        async with begin(acquired, readonly=True, patience=patience, isolation=isolation) as transaction:
+        acquired = self._shares.read_connection(self.tenant_id)
+        async with begin(acquired, readonly=True, isolation=isolation) as transaction:
             yield transaction.enter(self.tenant_id)
 
     @asynccontextmanager
     async def write_at_once(self) -> AsyncIterator[TenantConnection]:
         """A transaction that is committed when the block ends (S14). It raises LockTimeout where it meets a lock."""
         acquired = self._shares.connection(self.tenant_id, HASTY)
-        async with begin(acquired, readonly=False, patience=HASTY) as transaction:
+        async with begin(acquired, readonly=False) as transaction:
             yield transaction.enter(self.tenant_id)
 
     async def run(self, work: Callable[[TenantConnection], Awaitable[Result]], *, readonly: bool = False) -> Result:
@@ -174,7 +170,7 @@ class TenantTransactions:
 
         async def attempt(patience: Patience) -> Result:
             acquired = self._shares.connection(self.tenant_id, patience)
-            async with begin(acquired, readonly=readonly, patience=patience) as transaction:
+            async with begin(acquired, readonly=readonly) as transaction:
                 return await work(transaction.enter(self.tenant_id))
 
         return await self._shares.run(self.tenant_id, attempt)
