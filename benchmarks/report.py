@@ -67,11 +67,10 @@ _LIMITS = """## What bounds it
   were committed after a view of them.
 - **By size.** A visit asks four tables and writes one; in runs of one day it took 0.9 to 1.5 times as long at 20
   million rows, the other calls 0.9 to 1.2 times.
-- **Over HTTP.** A record is a small answer, so it is all the worker's own work; 4.3 to 5.7 times were seen. One worker
-  spends 0.5 ms of CPU on a record and 0.7 ms on badges: a quarter in parsing HTTP, a third in routing and answers, a
-  tenth in logs and metrics. llhttp (httptools) instead of h11 would save a quarter, but keeps requests in memory that a
-  client sends without reading their answers, takes the body of CONNECT for a request, and has no limit for a head that
-  never ends. Neither uvloop nor sending head and body in one piece saved anything.
+- **Over HTTP.** A record is a small answer, so it is all the worker's own work: half of that is routing, arguments and
+  answers, a tenth logs and metrics, a fifteenth parsing HTTP. On h11 parsing was a quarter, and 4.3 to 5.7 times were
+  seen ([decision](decisions/0010-connections.md)). The service shares the processors with its clients and the database,
+  so a machine that is busy otherwise shows less. Neither uvloop nor sending head and body in one piece saved anything.
 """
 
 

@@ -16,66 +16,22 @@ from uvicorn.server import ServerState
 
 from everyskill.handles import Tenant
 from everyskill.web.concurrency import Place, Places, take_place
-from everyskill.web.connections import BoundedProtocol, ConnectionLimits, OncePerMinute
+from everyskill.web.connections import BoundedProtocol, ConnectionLimits
 from everyskill.web.middleware.admission import with_admission
+from everyskill.web.once_per_minute import OncePerMinute
 from tests.support.databases import Clone
 from tests.support.http_clients import SETTINGS, bearer
 from tests.support.live_service import RunService, client_at
 from tests.support.locks import locked_view
+from tests.support.raw_connections import connect, connections, is_closed_by_the_service, request
 from tests.support.service_process import SECONDS, Service
 from tests.support.skills import publish
 
-Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 FORM = "application/x-www-form-urlencoded"
-
-
-async def connect(service: Service, sent: bytes = b"", *, buffer: int | None = None) -> Stream:
-    """A connection on which this was sent; `buffer` is how much the kernel receives that nobody reads."""
-    address = httpx.URL(service.url)
-    client = socket.socket()
-    if buffer is not None:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-    client.setblocking(False)
-    try:
-        await asyncio.get_running_loop().sock_connect(client, (address.host, address.port))
-    except OSError:
-        client.close()
-        raise
-    # The stream reads as much as its limit and then leaves the rest to the kernel.
-    reader, writer = await asyncio.open_connection(sock=client, limit=1024)
-    writer.write(sent)
-    return reader, writer
-
-
-@asynccontextmanager
-async def connections(
-    service: Service, number: int, sent: bytes = b"", buffer: int | None = None
-) -> AsyncIterator[list[Stream]]:
-    streams = [await connect(service, sent, buffer=buffer) for _ in range(number)]
-    try:
-        yield streams
-    finally:
-        for _, writer in streams:
-            writer.transport.abort()
 
 
 def caller_of(service: Service, tenant: str = "acme") -> httpx.AsyncClient:
     return client_at(service, bearer(tenant=tenant))
-
-
-async def is_closed_by_the_service(stream: Stream) -> bool:
-    reader, _ = stream
-    try:
-        async with asyncio.timeout(SECONDS):
-            while await reader.read(65_536):
-                pass
-    except ConnectionError:
-        pass
-    return True
-
-
-def request(path: str, *headers: str, method: str = "GET", body: str = "") -> bytes:
-    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: localhost", *headers, "", body]).encode()
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: local", request("/health/live") + b"GET / HT"])
@@ -213,7 +169,7 @@ def connected(
     """Another connection of a service that takes one."""
     transport = Unread()
     limits = ConnectionLimits(connections=1, head_seconds=10, send_seconds=1, unread_bytes=2**20)
-    warn = OncePerMinute("too many connections", asyncio.get_running_loop().time)
+    warn = OncePerMinute(asyncio.get_running_loop().time)
     protocol = BoundedProtocol(config=config, server_state=state, app_state={}, limits=limits, warn=warn)
     transport.protocol = protocol
     transport.writes_pause = writes_pause
@@ -262,12 +218,13 @@ async def test_little_is_read_at_once() -> None:
     config.load()
     loop = asyncio.get_running_loop()
     limits = ConnectionLimits(connections=1, head_seconds=10, send_seconds=1, unread_bytes=2**20)
-    warn = OncePerMinute("too many connections", loop.time)
+    warn = OncePerMinute(loop.time)
     ours, theirs = socket.socketpair()
     with theirs:
         theirs.sendall(b" " * 100_000)
         transport, _ = await loop.connect_accepted_socket(
-            lambda: Noting(config=config, server_state=ServerState(), app_state={}, limits=limits, warn=warn), ours
+            lambda: Noting(config=config, server_state=ServerState(), app_state={}, limits=limits, warn=warn),
+            ours,
         )
         while sum(sizes) < 100_000:  # noqa: ASYNC110 - the protocol counts on
             await asyncio.sleep(0.01)

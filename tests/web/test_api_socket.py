@@ -101,7 +101,7 @@ async def test_a_head_without_an_end_is_cut_off(service: Service) -> None:
     address = httpx.URL(service.url)
     reader, writer = await asyncio.open_connection(address.host, address.port)
     writer.write(b"GET / HTTP/1.1\r\nX-Long: " + b"x" * 100_000)
-    assert (await asyncio.wait_for(reader.readline(), SECONDS)).startswith(b"HTTP/1.1 400 ")
+    assert (await asyncio.wait_for(reader.readline(), SECONDS)).startswith(b"HTTP/1.1 431 ")
     writer.close()
 
 

@@ -5,16 +5,14 @@ uvicorn's own protocol waits without end for the head of a first request and for
 
 import resource
 from asyncio import BaseTransport
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
-import h11
-import structlog
 from msgspec import Struct
 from uvicorn.protocols.http.flow_control import CLOSE_HEADER
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from everyskill.web.requests import MAX_HEAD_BYTES
+from everyskill.web.messages import StrictProtocol
 from everyskill.web.settings import WebSettings
 
 # How many connections the event loop accepts before it looks at those it has.
@@ -22,15 +20,9 @@ ACCEPTED_AT_ONCE = 64
 # For what was just accepted, and for all but clients: the log, the listener, the connections to the database.
 _RESERVED_FILES = ACCEPTED_AT_ONCE + 64
 _MIN_CONNECTIONS = 16
-_LOG_SECONDS = 60.0
 _READ_BYTES = 32 * 1024
 # How many of the connections may be ones on which no request was sent yet, before those give way first.
 _SILENT_SHARE = 1 / 4
-# A body in pieces costs by the piece: so many may be of any size, more are of so many bytes on average.
-_FREE_PIECES = 1_000
-_MIN_PIECE_BYTES = 32
-
-_log = structlog.get_logger(__name__)
 
 
 class ConnectionLimits(Struct, frozen=True):
@@ -53,58 +45,17 @@ def limits_of(settings: WebSettings) -> ConnectionLimits:
     return ConnectionLimits(connections, settings.head_timeout, settings.send_timeout, settings.unread_limit)
 
 
-class OncePerMinute:
-    """Logs a warning that would otherwise be repeated for each of many connections."""
-
-    def __init__(self, event: str, clock: Callable[[], float]) -> None:
-        self._event = event
-        self._clock = clock
-        self._logged_at = float("-inf")
-
-    def __call__(self, **facts: object) -> None:
-        """Logs the event, if it was not within the last minute."""
-        if self._clock() - self._logged_at >= _LOG_SECONDS:
-            self._logged_at = self._clock()
-            _log.warning(self._event, **facts)
-
-
-class StrictConnection(h11.Connection):
-    """h11's reader, which besides refuses what costs too much, and what a proxy may have read as another request."""
-
-    _pieces = _bytes = 0
-
-    def next_event(self) -> Any:
-        """Raises RemoteProtocolError for bodies in very many tiny pieces, and for two lengths of one body."""
-        event: Any = super().next_event()
-        # isinstance is slow with h11's events, whose base class is abstract, and this runs four times a request.
-        kind = type(event)
-        if kind is h11.Request:
-            self._pieces = self._bytes = 0
-            names = {name for name, _ in event.headers}
-            if b"transfer-encoding" in names and b"content-length" in names:
-                raise h11.RemoteProtocolError("both Transfer-Encoding and Content-Length")
-        elif kind is h11.Data:
-            self._pieces += 1
-            self._bytes += len(event.data)
-            if self._pieces > _FREE_PIECES and self._bytes < self._pieces * _MIN_PIECE_BYTES:
-                raise h11.RemoteProtocolError("a body in too many pieces")
-        return event
-
-
-class BoundedProtocol(H11Protocol):
-    """uvicorn's protocol, with a deadline for everything that depends on the client.
+class BoundedProtocol(StrictProtocol):
+    """The protocol of a connection, with a deadline for everything that depends on the client.
 
     `deadline` is a time of the event loop, None while a request is in progress. The server looks at the deadlines of
     all connections once a second, which costs less than timers for each request.
     """
 
-    def __init__(self, *arguments: Any, limits: ConnectionLimits, warn: OncePerMinute, **named: Any) -> None:
+    def __init__(self, *arguments: Any, limits: ConnectionLimits, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        # h11 stops reading a request head that does not end; admission.py limits the size of a complete one.
-        self.conn = StrictConnection(h11.SERVER, MAX_HEAD_BYTES)
         self.deadline: float | None = None
         self._limits = limits
-        self._warn = warn
         self._is_postponed = False
 
     def connection_made(self, transport: BaseTransport) -> None:
@@ -114,27 +65,18 @@ class BoundedProtocol(H11Protocol):
         self.transport.max_size = _READ_BYTES  # type: ignore[attr-defined]
         self._wait_for_head()
         if len(self.connections) > self._limits.connections:
-            self._warn(limit=self._limits.connections)
+            self.warn("too many connections", limit=self._limits.connections)
             self._most_idle().abort()
 
-    def data_received(self, data: bytes) -> None:
-        """Takes what the client sent; from its complete head to the response, the time is ours."""
-        super().data_received(data)
-        # Bytes that it sends are no reason to wait longer for a client that does not read.
-        if self.is_working and not self.flow.write_paused:
-            self.deadline = None
+    def on_headers_complete(self) -> None:
+        """From the complete head to the response, the time is ours."""
+        super().on_headers_complete()
+        self.deadline = None
 
-    def send_400_response(self, msg: str) -> None:
-        """Refuses what is no HTTP; where a response has begun, there is no other to send."""
+    def refuse(self, status: HTTPStatus) -> None:
+        """Refuses what is no HTTP; the client must read that, too."""
         self._wait_for_head()
-        if self.is_working:
-            # What the app answers from now on goes nowhere.
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
-        if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
-            super().send_400_response(msg)
-        else:
-            self.abort()
+        super().refuse(status)
 
     def on_response_complete(self) -> None:
         """Goes on to the next request, but not before the client has read the responses so far.
@@ -147,8 +89,6 @@ class BoundedProtocol(H11Protocol):
         if not self.flow.write_paused:
             self._wait_for_head()
         super().on_response_complete()
-        if self.is_working:
-            self.deadline = None
 
     def pause_writing(self) -> None:
         """The client reads more slowly than it asks. Of too much that is unread, what waits longest is dropped."""
@@ -181,16 +121,6 @@ class BoundedProtocol(H11Protocol):
         """Closes a connection whose client has exceeded its time, whatever is left to send."""
         if self.deadline is not None and self.deadline < now:
             self.abort()
-
-    def abort(self) -> None:
-        """Closes the connection at once; it no longer counts."""
-        self.connections.discard(self)
-        self.transport.abort()
-
-    @property
-    def is_working(self) -> bool:
-        """Whether a request is in progress."""
-        return self.cycle is not None and not self.cycle.response_complete and not self.cycle.disconnected
 
     @property
     def unread(self) -> int:

@@ -20,7 +20,8 @@ from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 from everyskill.errors import EverySkillError
 from everyskill.handles import Database
 from everyskill.web.app import create_app
-from everyskill.web.connections import ACCEPTED_AT_ONCE, BoundedProtocol, OncePerMinute, limits_of
+from everyskill.web.connections import ACCEPTED_AT_ONCE, BoundedProtocol, limits_of
+from everyskill.web.once_per_minute import OncePerMinute
 from everyskill.web.requests import is_addressed_to_loopback
 from everyskill.web.settings import WebSettings
 
@@ -49,10 +50,8 @@ async def serve(database: Database, settings: WebSettings, *, on_start: Callable
     """Serves until a signal to stop; calls `on_start` with the URL once it is bound. Raises AddressUnavailable."""
     listener = _listen(settings.host, settings.port)
     app = create_app(database, settings)
-    clock = asyncio.get_running_loop().time
-    protocol: Any = partial(
-        BoundedProtocol, limits=limits_of(settings), warn=OncePerMinute("too many connections", clock)
-    )
+    warn = OncePerMinute(asyncio.get_running_loop().time)
+    protocol: Any = partial(BoundedProtocol, limits=limits_of(settings), warn=warn)
     config = uvicorn.Config(
         only_for_loopback(app) if settings.demo_sign_in else app,
         http=protocol,
@@ -168,11 +167,11 @@ def only_for_loopback(app: ASGIApp) -> ASGIApp:
 def _log_failed_accepts_rarely() -> None:
     """Logs once a minute that the process may open no more files: the loop tries again each second."""
     loop = asyncio.get_running_loop()
-    warn = OncePerMinute("connection not accepted", loop.time)
+    warn = OncePerMinute(loop.time)
 
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         if "socket.accept()" in context["message"]:
-            warn(reason=str(context["exception"]))
+            warn("connection not accepted", reason=str(context["exception"]))
         else:
             loop.default_exception_handler(context)
 

@@ -10,12 +10,15 @@ def with_head(app: ASGIApp) -> ASGIApp:
     """The app, whose routes need to handle neither HEAD nor OPTIONS."""
 
     async def answer_head(scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_without_body(message: Message) -> None:
-            if message["type"] == "http.response.body":
-                message["body"] = b""
-            await send(message)
-
         if scope["type"] == ScopeType.HTTP and scope["method"] == HttpMethod.HEAD:
+
+            async def send_without_body(message: Message) -> None:
+                # The server would miss the body of a GET.
+                scope["method"] = HttpMethod.HEAD.value
+                if message["type"] == "http.response.body":
+                    message["body"] = b""
+                await send(message)
+
             scope["method"] = HttpMethod.GET.value
             await app(scope, receive, send_without_body)
             return

@@ -1,0 +1,178 @@
+"""Reads HTTP/1.1 strictly: one message at a time, and none that a proxy may have read as another.
+
+uvicorn's own protocol on the same parser reads all that arrives at once, bounds no head, and takes for the next request
+what is the body of one that asks for another protocol.
+"""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from everyskill.web.requests import MAX_HEAD_BYTES
+
+# Every head and every chunked body ends with it.
+_END = b"\r\n\r\n"
+_OVERLAP = len(_END) - 1
+# A body in pieces costs by the piece: so many may be of any size, more are of so many bytes on average.
+_FREE_PIECES = 1_000
+_PIECE_BYTES = 32
+# How long the pieces of a body are on average once the response was sent. Its rest is read only so that the client gets
+# to read that.
+_UNWANTED_PIECE_BYTES = 1024
+
+
+class Refused(Exception):
+    """What arrived is well-formed and not taken all the same."""
+
+
+class StrictProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, which gives the parser no more than the message that has its turn."""
+
+    def __init__(self, *arguments: Any, warn: Callable[..., None], **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        # uvicorn's own one goes on behind a request that closes the connection.
+        self.parser = httptools.HttpRequestParser(self)
+        self.warn = warn
+        # What arrived, with a little of what was parsed already; and where the rest begins.
+        self._data = b""
+        self._at = 0
+        self._is_in_head = True
+        self._is_answered = True
+        # How many bytes were parsed since something came of them.
+        self._fruitless = 0
+        # What is missing of the body; None where it ends as chunked ones do.
+        self._missing: int | None = 0
+        self._pieces = self._bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Takes what the client sent."""
+        self._data += data
+        self._parse()
+
+    def on_response_complete(self) -> None:
+        """Goes on to the next request."""
+        # Without uvicorn's timer for idle connections, one more a request: connections.py has deadlines.
+        self.server_state.total_requests += 1
+        self._is_answered = True
+        self.flow.resume_reading()
+        self._parse()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Takes a header; a trailer, which comes behind a chunked body, is none."""
+        if self._is_in_head:
+            # The parser leaves the spaces behind a value.
+            super().on_header(name, value.rstrip(b" \t"))
+
+    def on_headers_complete(self) -> None:
+        """Begins the request."""
+        self._check_head()
+        if self.parser.should_upgrade():
+            return
+        super().on_headers_complete()
+        self._is_in_head = self._is_answered = False
+        self._fruitless = self._pieces = self._bytes = 0
+
+    def on_body(self, body: bytes) -> None:
+        """Takes a piece of a body. Raises Refused for very many tiny ones."""
+        self._fruitless = 0
+        if self._missing is not None:
+            self._missing -= len(body)
+        self._pieces += 1
+        self._bytes += len(body)
+        least = _UNWANTED_PIECE_BYTES if self.cycle.response_complete else _PIECE_BYTES
+        if self._pieces > _FREE_PIECES and self._bytes < self._pieces * least:
+            raise Refused("a body in too many pieces")
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The next message may begin, as soon as this one was answered."""
+        if self.parser.should_upgrade():
+            return
+        self._is_in_head = True
+        self._fruitless = 0
+        super().on_message_complete()
+
+    def refuse(self, status: HTTPStatus) -> None:
+        """Answers what is no HTTP, and closes the connection. Where a response has begun, there is no other to send."""
+        if not self._is_in_head and self.cycle.response_started:
+            self.abort()
+            return
+        if self.is_working:
+            # What the app answers from now on goes nowhere.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        text = status.phrase.encode()
+        head = b"content-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(text)
+        self.transport.write(STATUS_LINE[status] + head + text)
+        self.transport.close()
+
+    def abort(self) -> None:
+        """Closes the connection at once; it no longer counts."""
+        self.connections.discard(self)
+        self.transport.abort()
+
+    @property
+    def is_working(self) -> bool:
+        """Whether a request is in progress."""
+        return self.cycle is not None and not self.cycle.response_complete and not self.cycle.disconnected
+
+    def _parse(self) -> None:
+        """Goes on to the end of a message. What follows it is pipelined, and waits for the response."""
+        while self._at < len(self._data) and not self.transport.is_closing():
+            if self._is_in_head and not self._is_answered:
+                self.flow.pause_reading()
+                break
+            begin, self._at = self._at, self._find_end()
+            self._feed(memoryview(self._data)[begin : self._at])
+        parsed = max(self._at - _OVERLAP, 0)
+        self._data, self._at = self._data[parsed:], self._at - parsed
+
+    def _find_end(self) -> int:
+        """Where the message that has its turn may end, or, in its middle, what has arrived."""
+        if not self._is_in_head and self._missing is not None:
+            return min(self._at + self._missing, len(self._data))
+        end = self._data.find(_END, max(self._at - _OVERLAP, 0))
+        return len(self._data) if end < 0 else end + len(_END)
+
+    def _feed(self, data: bytes | memoryview) -> None:
+        self._fruitless += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._read_without_upgrade()
+        except httptools.HttpParserError as error:
+            # What the parser says of an address would repeat it.
+            reason = error.__context__ if isinstance(error.__context__, Refused) else error
+            self.warn("invalid request", reason=str(reason))
+            self.refuse(HTTPStatus.BAD_REQUEST)
+        else:
+            if self._fruitless > MAX_HEAD_BYTES:
+                self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    def _read_without_upgrade(self) -> None:
+        """Reads a head again without the header that asks for another protocol, as the parser reads no body then."""
+        start = b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        lines = [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self._feed(b"\r\n".join([start, *lines, b"", b""]))
+
+    def _check_head(self) -> None:
+        """Raises Refused for what the parser takes, and others may read otherwise or not at all."""
+        names = [name for name, _ in self.headers]
+        version = self.parser.get_http_version()
+        if version not in {"1.0", "1.1"} or self.parser.get_method() == b"CONNECT":
+            raise Refused("no request of HTTP/1")
+        if not self.url.startswith(b"/") or b"#" in self.url:
+            raise Refused("an address that is no path")
+        if names.count(b"host") != 1 and (version == "1.1" or b"host" in names):
+            raise Refused("not one Host")
+        values = dict(self.headers)
+        if b"transfer-encoding" in values:
+            if version != "1.1" or values[b"transfer-encoding"].lower() != b"chunked":
+                raise Refused("an unknown Transfer-Encoding")
+            self._missing = None
+        else:
+            self._missing = int(values.get(b"content-length", 0))
