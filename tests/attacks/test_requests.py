@@ -149,6 +149,12 @@ async def test_what_does_not_end_is_cut_off(run_service: RunService) -> None:
     assert service.errors == []
 
 
+async def test_thousands_of_empty_headers_are_refused(run_service: RunService) -> None:
+    service = await run_service()
+    answer = await answer_of(service, HEAD + b"a:\r\n" * 4_000 + b"Connection: close\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 431 ")
+
+
 async def test_a_trailer_is_no_header_of_any_request(run_service: RunService, acme: Tenant) -> None:
     service = await run_service()
     trailers = "".join(f"{header}\r\n" for header in AUTHORIZED)

@@ -6,12 +6,12 @@ what is the body of one that asks for another protocol.
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from everyskill.web.requests import MAX_HEAD_BYTES
+from everyskill.web.requests import BODY_ARRIVED, MAX_HEAD_BYTES
 
 # Every head and every chunked body ends with it.
 _END = b"\r\n\r\n"
@@ -93,6 +93,7 @@ class StrictProtocol(HttpToolsProtocol):
             return
         self._is_in_head = True
         self._fruitless = 0
+        cast(dict[str, Any], self.scope)[BODY_ARRIVED] = True
         super().on_message_complete()
 
     def refuse(self, status: HTTPStatus) -> None:

@@ -10,6 +10,8 @@ from everyskill.web.settings import is_loopback
 
 # Address, headers and cookies together.
 MAX_HEAD_BYTES = 16 * 1024
+# In a request's scope, once its whole body has arrived: nobody needs to wait for it.
+BODY_ARRIVED = "everyskill.body_arrived"
 
 AnyRequest = Request[Any, Any, Any]
 AnyConnection = ASGIConnection[Any, Any, Any, Any]

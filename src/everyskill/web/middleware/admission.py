@@ -12,7 +12,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from everyskill.web.concurrency import Place, Places, take_place
 from everyskill.web.problems import handle_exception
 from everyskill.web.refusals import BodyTooSlow, ClientGone, HeadersTooLarge, HostUnreadable, RequestRefused, TooBusy
-from everyskill.web.requests import MAX_HEAD_BYTES, AnyRequest
+from everyskill.web.requests import BODY_ARRIVED, MAX_HEAD_BYTES, AnyRequest
 from everyskill.web.settings import WebSettings
 
 # Probes must get through, or the orchestrator restarts a process that is only busy.
@@ -40,7 +40,7 @@ def with_admission(app: ASGIApp, settings: WebSettings) -> ASGIApp:
             await send(message)
 
         try:
-            await app(scope, _limit_body_time(receive, settings.body_timeout, place), leave_and_send)
+            await app(scope, _limit_body_time(scope, receive, settings.body_timeout, place), leave_and_send)
         finally:
             place.leave()
 
@@ -48,7 +48,8 @@ def with_admission(app: ASGIApp, settings: WebSettings) -> ASGIApp:
 
 
 def _find_refusal(scope: Scope, *, is_busy: bool) -> RequestRefused | None:
-    headers = sum(len(name) + len(value) for name, value in scope["headers"])
+    # With a colon, a space and the end of the line, as they are sent.
+    headers = sum(len(name) + len(value) + 4 for name, value in scope["headers"])
     if headers + len(scope["raw_path"]) + len(scope["query_string"]) > MAX_HEAD_BYTES:
         return HeadersTooLarge()
     try:
@@ -58,21 +59,24 @@ def _find_refusal(scope: Scope, *, is_busy: bool) -> RequestRefused | None:
     return TooBusy() if is_busy and not scope["path"].startswith(_ALWAYS_ADMITTED) else None
 
 
-def _limit_body_time(receive: Receive, seconds: float, place: Place) -> Receive:
+def _limit_body_time(scope: Scope, receive: Receive, seconds: float, place: Place) -> Receive:
     """Raises BodyTooSlow where the body takes longer, and ClientGone where the client disconnects before its end."""
     deadline = monotonic() + seconds
     is_complete = False
+
+    async def wait() -> Any:
+        try:
+            async with asyncio.timeout(deadline - monotonic()) as timeout:
+                with place.waiting_for_body(timeout):
+                    return await receive()
+        except TimeoutError as error:
+            raise BodyTooSlow from error
 
     async def receive_in_time() -> Any:
         nonlocal is_complete
         if is_complete:
             return await receive()
-        try:
-            async with asyncio.timeout(deadline - monotonic()) as timeout:
-                with place.waiting_for_body(timeout):
-                    message = await receive()
-        except TimeoutError as error:
-            raise BodyTooSlow from error
+        message = await receive() if BODY_ARRIVED in scope else await wait()
         if message["type"] == "http.disconnect":
             raise ClientGone
         is_complete = not message.get("more_body", False)
