@@ -27,6 +27,7 @@ from tests.support.raw_connections import connect, connections, is_closed_by_the
 from tests.support.service_process import SECONDS, Service
 from tests.support.skills import publish
 
+PIECES = {"free_pieces": 1_000, "piece_bytes": 32}
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -170,7 +171,7 @@ def connected(
     transport = Unread()
     limits = ConnectionLimits(connections=1, head_seconds=10, send_seconds=1, unread_bytes=2**20)
     warn = OncePerMinute(asyncio.get_running_loop().time)
-    protocol = BoundedProtocol(config=config, server_state=state, app_state={}, limits=limits, warn=warn)
+    protocol = BoundedProtocol(config=config, server_state=state, app_state={}, limits=limits, warn=warn, **PIECES)
     transport.protocol = protocol
     transport.writes_pause = writes_pause
     protocol.connection_made(transport)
@@ -223,7 +224,7 @@ async def test_little_is_read_at_once() -> None:
     with theirs:
         theirs.sendall(b" " * 100_000)
         transport, _ = await loop.connect_accepted_socket(
-            lambda: Noting(config=config, server_state=ServerState(), app_state={}, limits=limits, warn=warn),
+            lambda: Noting(config=config, server_state=ServerState(), app_state={}, limits=limits, warn=warn, **PIECES),
             ours,
         )
         while sum(sizes) < 100_000:  # noqa: ASYNC110 - the protocol counts on

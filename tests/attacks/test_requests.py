@@ -16,6 +16,7 @@ from tests.support.live_service import RunService
 from tests.support.raw_connections import connections, is_closed_by_the_service, request
 from tests.support.service_process import SECONDS, Service
 
+PIECES = {"free_pieces": 1_000, "piece_bytes": 32}
 LINE = b"GET /health/live HTTP/1.1\r\n"
 HEAD = LINE + b"Host: localhost\r\n"
 CHUNKED = "Transfer-Encoding: chunked"
@@ -200,6 +201,14 @@ async def test_head_is_answered_as_get_without_a_body(run_service: RunService, a
     assert service.errors == []
 
 
+async def test_an_operator_may_allow_smaller_pieces(run_service: RunService, acme: Tenant) -> None:
+    service = await run_service(piece_bytes=1)
+    pieces = "".join(f"1\r\n{character}\r\n" for character in '{"skill_ids":["a"]}' + " " * 2_000)
+    headers = (*AUTHORIZED, JSON, CHUNKED, "Connection: close")
+    answer = await answer_of(service, request("/v1/views/lookup", *headers, method="POST", body=f"{pieces}0\r\n\r\n"))
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
 async def test_the_rest_of_a_refused_body_in_small_pieces_is_not_read(run_service: RunService) -> None:
     service = await run_service(head_timeout=1_000)
     head = request("/v1/views/lookup", JSON, CHUNKED, method="POST")
@@ -269,7 +278,9 @@ async def echo() -> Echo:
 async def connection(echo: Echo) -> AsyncIterator[tuple[StrictProtocol, Sent]]:
     config = uvicorn.Config(echo, interface="asgi3", ws="none", log_config=None, proxy_headers=False)
     config.load()
-    protocol = StrictProtocol(config=config, server_state=ServerState(), app_state={}, warn=lambda *_, **__: None)
+    protocol = StrictProtocol(
+        config=config, server_state=ServerState(), app_state={}, warn=lambda *_, **__: None, **PIECES
+    )
     transport = Sent()
     protocol.connection_made(transport)
     yield protocol, transport

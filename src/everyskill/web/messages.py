@@ -16,9 +16,6 @@ from everyskill.web.requests import BODY_ARRIVED, MAX_HEAD_BYTES
 # Every head and every chunked body ends with it.
 _END = b"\r\n\r\n"
 _OVERLAP = len(_END) - 1
-# A body in pieces costs by the piece: so many may be of any size, more are of so many bytes on average.
-_FREE_PIECES = 1_000
-_PIECE_BYTES = 32
 # How long the pieces of a body are on average once the response was sent. Its rest is read only so that the client gets
 # to read that.
 _UNWANTED_PIECE_BYTES = 1024
@@ -29,13 +26,20 @@ class Refused(Exception):
 
 
 class StrictProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, which gives the parser no more than the message that has its turn."""
+    """uvicorn's protocol, which gives the parser no more than the message that has its turn.
 
-    def __init__(self, *arguments: Any, warn: Callable[..., None], **named: Any) -> None:
+    A body in pieces costs by the piece: `free_pieces` may be of any size, more are of `piece_bytes` on average.
+    """
+
+    def __init__(
+        self, *arguments: Any, warn: Callable[..., None], free_pieces: int, piece_bytes: int, **named: Any
+    ) -> None:
         super().__init__(*arguments, **named)
         # uvicorn's own one goes on behind a request that closes the connection.
         self.parser = httptools.HttpRequestParser(self)
         self.warn = warn
+        self._free_pieces = free_pieces
+        self._piece_bytes = piece_bytes
         # What arrived, with a little of what was parsed already; and where the rest begins.
         self._data = b""
         self._at = 0
@@ -82,8 +86,8 @@ class StrictProtocol(HttpToolsProtocol):
             self._missing -= len(body)
         self._pieces += 1
         self._bytes += len(body)
-        least = _UNWANTED_PIECE_BYTES if self.cycle.response_complete else _PIECE_BYTES
-        if self._pieces > _FREE_PIECES and self._bytes < self._pieces * least:
+        least = _UNWANTED_PIECE_BYTES if self.cycle.response_complete else self._piece_bytes
+        if self._pieces > self._free_pieces and self._bytes < self._pieces * least:
             raise Refused("a body in too many pieces")
         super().on_body(body)
 

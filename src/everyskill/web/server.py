@@ -50,8 +50,13 @@ async def serve(database: Database, settings: WebSettings, *, on_start: Callable
     """Serves until a signal to stop; calls `on_start` with the URL once it is bound. Raises AddressUnavailable."""
     listener = _listen(settings.host, settings.port)
     app = create_app(database, settings)
-    warn = OncePerMinute(asyncio.get_running_loop().time)
-    protocol: Any = partial(BoundedProtocol, limits=limits_of(settings), warn=warn)
+    protocol: Any = partial(
+        BoundedProtocol,
+        limits=limits_of(settings),
+        warn=OncePerMinute(asyncio.get_running_loop().time),
+        free_pieces=settings.free_pieces,
+        piece_bytes=settings.piece_bytes,
+    )
     config = uvicorn.Config(
         only_for_loopback(app) if settings.demo_sign_in else app,
         http=protocol,

@@ -36,7 +36,8 @@ class WebSettings(Struct, frozen=True, kw_only=True):
     `demo_sign_in` lets anybody sign in as any user, on loopback only; the sign-in page offers the users of
     `demo_tenant`.
     `body_limit` is the size in bytes of a body that publishes a skill, others of the API have a quarter of it;
-    `body_timeout` is the seconds in which any must arrive.
+    `body_timeout` is the seconds in which any must arrive. It may come in `free_pieces` of any size; more must be
+    `piece_bytes` long on average.
     `form_limit` is the size in bytes of the body that a page's form may send, `form_fields` how many fields it has at
     most.
     `markdown_limit` is up to how many characters a SKILL.md is rendered, `render_timeout` the seconds that it may take,
@@ -66,6 +67,8 @@ class WebSettings(Struct, frozen=True, kw_only=True):
     demo_tenant: str = "demo"
     body_limit: Count = 4 * 1024 * 1024
     body_timeout: Seconds = 20.0
+    free_pieces: Count = 1_000
+    piece_bytes: Count = 32
     form_limit: Count = 64 * 1024
     form_fields: Count = 64
     markdown_limit: Count = 128 * 1024
