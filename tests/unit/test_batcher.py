@@ -245,6 +245,32 @@ async def test_a_call_that_came_early_does_not_wait_for_a_stuck_batch_either(des
     await asyncio.gather(stuck, *waiting)
 
 
+async def test_nobody_waits_for_a_stuck_batch_though_the_next_one_is_stuck_as_well(desk: Desk) -> None:
+    batcher = batcher_at(desk)
+    stuck = await held(desk, batcher)
+    # More than one batch, and nobody calls after them.
+    waiting = await asking([batcher.ask(f"key {number}", number) for number in range(MAX_KEYS + 5)])
+    async with asyncio.timeout(10):
+        while len(desk.batches) < 3:  # noqa: ASYNC110 - the batcher's own timer
+            await asyncio.sleep(0.01)
+    desk.open.set()
+    await asyncio.gather(stuck, *waiting)
+
+
+async def test_s18_a_key_that_is_stuck_is_tried_on_the_connections_for_that_alone(desk: Desk) -> None:
+    batcher = batcher_at(desk)
+    desk.locked = {7}
+    stuck = await asking([batcher.ask("a", 7)])
+    async with asyncio.timeout(10):
+        while "wait" not in {patience.on for patience in desk.patiences}:  # noqa: ASYNC110 - it is the batcher's own time
+            await asyncio.sleep(0)
+    desk.patiences.clear()
+    assert await batcher.ask("a", 1) == 10
+    assert [patience.on for patience in desk.patiences] == ["retry"]
+    desk.unlock()
+    assert await asyncio.gather(*stuck) == [70]
+
+
 async def test_s18_a_key_that_meets_a_lock_is_taken_out_and_the_others_go_on(desk: Desk) -> None:
     batcher = batcher_at(desk)
     desk.locked = {7}
