@@ -262,6 +262,26 @@ async def test_a_publication_under_way_while_the_feed_was_read_is_in_the_next_on
     assert await feed(acme) == ["beta"]
 
 
+async def test_a_publication_between_the_statements_that_read_the_feed_is_in_the_next_one(
+    acme: Tenant, ids: dict[str, str], owner: asyncpg.Connection, clone: Clone
+) -> None:
+    async def walk() -> Checkpoint | None:
+        async with acme._transactions.read() as connection:
+            return (await walk_feed(connection, "ann", limit=10, max_pending=32))[1]
+
+    async with owner.transaction():
+        # The statement that reads where a checkpoint would begin waits, wherever it stands.
+        await owner.execute("LOCK feed_checkpoints")
+        walking = asyncio.create_task(walk())
+        await until_somebody_waits(clone)
+        await publish(acme, "beta", "two")
+    found = await walking
+    assert found is not None
+    async with acme._transactions.write_at_once() as connection:
+        await checkpoint.save(connection, "ann", found)
+    assert await feed(acme) == ["beta"]
+
+
 async def test_a_clock_that_is_set_back_hides_no_publication(
     acme: Tenant, ids: dict[str, str], owner: asyncpg.Connection
 ) -> None:

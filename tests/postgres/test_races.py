@@ -8,7 +8,9 @@ import asyncpg
 import pytest
 
 import everyskill
+from everyskill.database.catalog.publishing import lock_skill
 from everyskill.database.catalog.visible_at import allocate_visible_at, read_list_moment
+from everyskill.database.people.users import find_user
 from everyskill.database.views.record import record_views
 from everyskill.errors import SkillNotFound, UserNotFound
 from everyskill.handles import Tenant
@@ -150,9 +152,34 @@ async def test_a_view_whose_transaction_began_before_the_publication_it_saw_has_
     skill = await publish(acme)
     view = NewUserSkillView(tenant_id="acme", user_id="ann", skill_id=skill.skill_id)
     async with acme._transactions.write_at_once() as connection:
+        # A transaction begins with its first statement.
+        await find_user(connection, "ann")
         await publish(acme, content="two")
         await record_views(connection, [view])
     assert not await is_badged(acme, "ann", skill.skill_id)
+
+
+async def test_a_first_view_meets_no_lock_of_a_publisher(acme: Tenant) -> None:
+    skill = await publish(acme)
+    view = NewUserSkillView(tenant_id="acme", user_id="ann", skill_id=skill.skill_id)
+    async with acme._transactions.write_at_once() as publisher:
+        await lock_skill(publisher, "pdf")
+        # It would raise LockTimeout.
+        async with acme._transactions.write_at_once() as visitor:
+            assert await record_views(visitor, [view]) == [None]
+
+
+async def test_a_page_is_of_one_moment_though_a_version_is_published_while_it_is_read(
+    acme: Tenant, owner: asyncpg.Connection, clone: Clone
+) -> None:
+    await publish(acme)
+    async with owner.transaction():
+        await owner.execute("LOCK skill_versions")
+        reading = asyncio.create_task(acme.get_skill_page("ann", "pdf"))
+        await until_somebody_waits(clone)
+        await owner.execute(NEXT_VERSION)
+    page = await reading
+    assert [page.skill.published_version, *(version.version for version in page.versions)] == [1, 1]
 
 
 async def test_a_publishers_moment_has_passed_when_it_goes_on(acme: Tenant) -> None:
