@@ -53,6 +53,8 @@ REFUSED: dict[str, tuple[Act, str]] = {
     ),
     "ids that are no collection": (lambda t, s: t.get_updated_skill_ids("ann", 7), "invalid_identifier"),  # type: ignore[arg-type]
     "an id among the ids that is none": (lambda t, s: t.get_updated_skill_ids("ann", [[]]), "invalid_identifier"),  # type: ignore[list-item]
+    "an empty id among the ids": (lambda t, s: t.get_updated_skill_ids("ann", [s, ""]), "invalid_identifier"),
+    "an over-long id among the ids": (lambda t, s: t.get_view_states("ann", [s, "x" * 256]), "invalid_identifier"),
     "category of a wrong type": (lambda t, s: t.list_skills(category=0), "invalid_text"),  # type: ignore[arg-type]
     "version 0": (lambda t, s: t.record_skill_view("ann", s, 0), "invalid_version"),
     "version beyond an integer": (lambda t, s: t.record_skill_view("ann", s, 2**31), "invalid_version"),

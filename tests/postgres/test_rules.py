@@ -662,6 +662,19 @@ async def test_s16_feedback_is_counted_strictly_after_the_moment(acme: Tenant, o
     assert await acme.count_feedback_since(skill.skill_id, written - MILLISECOND) == 1
 
 
+async def test_s16_feedback_of_the_moment_of_the_view_is_not_new_in_a_change_summary(
+    acme: Tenant, owner: asyncpg.Connection
+) -> None:
+    skill = await publish(acme)
+    await acme.visit_skill("ann", skill.skill_id)
+    await acme.add_feedback(skill.skill_id, user_id="bob", comment="at once")
+    move = "UPDATE skill_feedback SET created_at = (SELECT last_viewed_at FROM user_skill_views) + $1::interval"
+    await owner.execute(move, timedelta(0))
+    assert await acme.get_changes("ann", skill.skill_id) == []
+    await owner.execute(move, MILLISECOND)
+    assert [item.type for item in await acme.get_changes("ann", skill.skill_id)] == ["new_feedback"]
+
+
 async def test_versions_of_thousands_of_files_are_compared(acme: Tenant) -> None:
     skill = await publish(acme)
     await acme.record_skill_view("ann", skill.skill_id, 1)
