@@ -657,6 +657,19 @@ async def test_between_two_attempts_to_restart_is_a_pause(folder: Path) -> None:
     assert (folder / "server.log").read_text().count('invalid value for parameter "shared_buffers"') == 1
 
 
+@pytest.mark.usefixtures("used")
+async def test_a_caller_who_gives_up_leaves_the_restart_to_the_others(folder: Path) -> None:
+    server = await asyncio.to_thread(EmbeddedServer.start, folder)
+    await kill_server(folder)
+    restarter = Restarter(server)
+    given_up, *waiting = [asyncio.create_task(restarter.restart()) for _ in range(5)]
+    await asyncio.sleep(0)
+    given_up.cancel()
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
+    await asyncio.to_thread(server.stop)
+    assert answers == [None] * 4
+
+
 async def test_a_data_folder_that_was_removed_is_not_made_again(database: Database, folder: Path) -> None:
     await kill_server(folder)
     shutil.rmtree(folder)
