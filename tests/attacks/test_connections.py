@@ -337,7 +337,8 @@ async def test_nonsense_after_an_early_response_is_no_fault_of_ours(run_service:
 
 
 async def test_bodies_of_strangers_keep_nobody_out(run_service: RunService, acme: Tenant) -> None:
-    service = await run_service(busy_limit=10, unauthenticated_limit=4)
+    # In which time nobody's body is late.
+    service = await run_service(busy_limit=10, unauthenticated_limit=4, body_timeout=600)
     form = (f"Content-Type: {FORM}", "Content-Length: 100")
     async with connections(service, 30, request("/sign-in", *form, method="POST", body="t")) as streams:
         async with caller_of(service) as caller:
@@ -346,7 +347,8 @@ async def test_bodies_of_strangers_keep_nobody_out(run_service: RunService, acme
             # Who sends a whole form is not kept waiting either.
             assert (await caller.post("/sign-in", data={"token": "none"})).status_code == 401
         # The oldest had to give way.
-        assert b" 408 " in await streams[0][0].readline()
+        async with asyncio.timeout(SECONDS):
+            assert b" 408 " in await streams[0][0].readline()
 
 
 async def test_one_tenant_has_half_of_the_places(

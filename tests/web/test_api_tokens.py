@@ -607,3 +607,28 @@ async def test_a_user_is_looked_up_again_after_half_a_minute(
     clock.now += 1
     with pytest.raises(TenantInactive):
         await users.find("acme", "ann")
+
+
+class SlowUserCache(UserCache):
+    """Reads the generation, and says so before it goes on."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.has_read, self.may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def read_session_generation(self, tenant_id: str, user_id: str) -> int:
+        generation = await super().read_session_generation(tenant_id, user_id)
+        self.has_read.set()
+        await self.may_go_on.wait()
+        return generation
+
+
+async def test_a_sign_out_while_another_request_is_authenticated_ends_the_session_at_once(
+    newest_server: None, database: Database, acme: Tenant
+) -> None:
+    users = SlowUserCache(database)
+    authenticating = asyncio.create_task(users.find_session_generation("acme", "ann"))
+    await users.has_read.wait()
+    await users.end_sessions("acme", "ann")
+    users.may_go_on.set()
+    assert (await authenticating, await users.find_session_generation("acme", "ann")) == (1, 1)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from typing import Any
 
 import httpx
@@ -419,6 +420,20 @@ async def test_the_list_is_searched_and_filtered(signed_in: httpx.AsyncClient, a
     assert re.findall(r'href="/skills/(\w+)"', (await signed_in.get("/skills?text=PDF")).text) == ["pdf"]
     assert re.findall(r'href="/skills/(\w+)"', (await signed_in.get("/skills?category=writing&text=")).text) == ["tone"]
     assert "No skill matches" in (await signed_in.get("/skills?text=nothing")).text
+
+
+async def test_the_list_pages_on_within_what_was_searched_and_filtered(
+    signed_in: httpx.AsyncClient, acme: Tenant
+) -> None:
+    for number in range(101):
+        await publish(acme, f"skill-{number:03}", category="office")
+    await publish(acme, "skill-of-others", category="writing")
+    await publish(acme, "tone", category="office")
+    page = await signed_in.get("/skills?text=skill&category=office")
+    found = re.search(r'rel="next" href="([^"]*)"', page.text)
+    assert found, page.text
+    rest = await signed_in.get(unescape(found[1]))
+    assert re.findall(r'href="/skills/([\w-]+)"', rest.text) == ["skill-100"]
 
 
 async def test_a_page_of_a_hundred_skills_asks_once_for_its_badges(
