@@ -505,6 +505,17 @@ async def test_advice_names_the_program_as_it_was_called(shell: Shell, acme: Ten
     assert out.decode().endswith(f"{program} skills restore pdf\n")
 
 
+async def test_advice_names_the_same_tenant_and_database_and_no_password(
+    shell: Shell, acme: Tenant, clone: Clone
+) -> None:
+    await publish(acme, "pdf")
+    url = clone.service_url.replace("everyskill_service@", "everyskill_service:secret@")
+    elsewhere = shell.with_variables(EVERYSKILL_TENANT="elsewhere")
+    ran = await elsewhere.succeed("skills", "archive", "pdf", "--tenant", "acme", "--database-url", url)
+    assert ran.out.endswith(" skills restore pdf --tenant acme --database-url URL\n")
+    assert "secret" not in ran.out + ran.err
+
+
 async def test_help_imports_nothing_that_takes_long(bare_shell: Shell) -> None:
     root = cast("TyperGroup", typer.main.get_command(app))
     process = await bare_shell.start("-c", HELP_OF_ALL, *commands_of(root))
