@@ -7,7 +7,7 @@ from pathlib import Path
 import nox
 
 nox.options.default_venv_backend = "none"
-nox.options.sessions = ["lint", "types", "imports", "tests"]
+nox.options.sessions = ["lint", "types", "imports", "tests", "pooler"]
 
 BIN = Path(sys.executable).parent
 
@@ -40,6 +40,13 @@ def imports(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The tests; what follows -- goes to pytest: nox -s tests -- tests/unit."""
     run(session, "pytest", *session.posargs)
+
+
+@nox.session
+def pooler(session: nox.Session) -> None:
+    """The tests of the data layer once more, through PgBouncer; but for those that bring their own, or none."""
+    apart = [f"--ignore=tests/postgres/test_{name}.py" for name in ("benchmarks", "embedded", "poolers")]
+    run(session, "pytest", "tests/postgres", "--pooler", *apart, *session.posargs)
 
 
 @nox.session(default=False)

@@ -16,12 +16,14 @@ from litestar import Litestar
 
 from everyskill.database.connections import ANALYZE_NEW_TABLES
 from everyskill.database.feed.limits import DEFAULT_LIMITS, FeedLimits
+from everyskill.database.opening import PROBE
 from everyskill.embedded import EmbeddedServer
 from everyskill.handles import Database, Tenant
 from everyskill.web.app import create_app
 from tests.support.databases import POSTGRES_VERSIONS, Clone, add_tenant, cloned, make_template, open_database
 from tests.support.http_clients import AUDIENCE, ISSUER, SECRET, SETTINGS, bearer, client_of
 from tests.support.live_service import RunService
+from tests.support.pgbouncer import WITHOUT_PGBOUNCER, PgBouncer, run_pgbouncer
 from tests.support.service_process import Service, start, started
 
 # A shell that runs the tests in the background has SIGINT ignored, and every program under test would inherit that.
@@ -33,6 +35,7 @@ KNOWN_SKIPS = frozenset(
     for reason in (
         "needs Chromium: apt-get install chromium",
         "needs another PostgreSQL: apt-get install postgresql-15",
+        WITHOUT_PGBOUNCER,
         "only root can become another user; the other tests ran as an ordinary one",
         "only root can give a folder to another user",
         "only root needs another user to run the server",
@@ -41,6 +44,11 @@ KNOWN_SKIPS = frozenset(
         "this system has no useradd",
     )
 )
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds the option of nox's session `pooler`."""
+    parser.addoption("--pooler", action="store_true", help="on the newest PostgreSQL, through a PgBouncer")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -68,7 +76,8 @@ def servers_folder(testrun_uid: str) -> Iterator[Path]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Tests run on each version, those of what speaks to no server itself on the newest alone."""
     if "server" in metafunc.fixturenames:
-        versions = POSTGRES_VERSIONS[:1] if "newest_server" in metafunc.fixturenames else POSTGRES_VERSIONS
+        only_newest = "newest_server" in metafunc.fixturenames or metafunc.config.getoption("pooler")
+        versions = POSTGRES_VERSIONS[:1] if only_newest else POSTGRES_VERSIONS
         metafunc.parametrize("server", versions, ids=lambda version: f"pg{version}", indirect=True, scope="session")
 
 
@@ -82,22 +91,32 @@ def server(request: pytest.FixtureRequest, servers_folder: Path) -> Iterator[Emb
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def pooler(request: pytest.FixtureRequest, server: EmbeddedServer) -> Iterator[PgBouncer | None]:
+    """What stands between application and server, with --pooler: each transaction is on another of its connections."""
+    if not request.config.getoption("pooler"):
+        yield None
+        return
+    with run_pgbouncer(server, pool_mode="transaction", server_round_robin=1, max_client_conn=1000) as pooler:
+        yield pooler
+
+
 @pytest.fixture
 def newest_server() -> None:
     """What speaks to no server itself is tested on one version: `pytest_generate_tests` makes no others."""
 
 
 @pytest.fixture
-async def clone(server: EmbeddedServer) -> AsyncIterator[Clone]:
+async def clone(server: EmbeddedServer, pooler: PgBouncer | None) -> AsyncIterator[Clone]:
     """A migrated database of this test's own."""
-    async with cloned(server) as clone:
+    async with cloned(server, pooler) as clone:
         yield clone
 
 
 @pytest.fixture
-async def empty_clone(server: EmbeddedServer) -> AsyncIterator[Clone]:
+async def empty_clone(server: EmbeddedServer, pooler: PgBouncer | None) -> AsyncIterator[Clone]:
     """A database in which nothing has been made yet."""
-    async with cloned(server, template="template0") as clone:
+    async with cloned(server, pooler, template="template0") as clone:
         yield clone
 
 
@@ -130,8 +149,8 @@ def queries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         original = getattr(asyncpg.Connection, name)
 
         def noting(self: Any, query: str, *rest: Any, _original: Any = original, **more: Any) -> Any:
-            # Sent once a second, and not by what is under test.
-            if query != ANALYZE_NEW_TABLES:
+            # Sent once a second or once a connection, and not by what is under test.
+            if query != ANALYZE_NEW_TABLES and not query.startswith(PROBE):
                 asked.append(query)
             return _original(self, query, *rest, **more)
 

@@ -13,16 +13,15 @@ from everyskill import services
 from everyskill.database.batched_calls import BatchedCalls
 from everyskill.database.connection_shares import ConnectionShares
 from everyskill.database.connections import (
-    Connect,
     check_revision,
     check_serving,
     connect_once,
     open_pool,
     read_revision,
-    restarting,
     translate_driver_errors,
 )
 from everyskill.database.feed.limits import DEFAULT_LIMITS, FeedLimits
+from everyskill.database.opening import Connect, restarting
 from everyskill.database.people import tenant_list
 from everyskill.errors import DatabaseNotMigrated, DatabaseUnreachable, InvalidSetting, MissingExtra
 from everyskill.extras import extra
@@ -92,6 +91,7 @@ class Database:
         *,
         pool_size: int,
         queue_size: int,
+        keeps_prepared: bool = False,
         lock_timeout: float = DEFAULT_LOCK_SECONDS,
         diff_lines: int = DEFAULT_DIFF_LINES,
         feed_limits: FeedLimits = DEFAULT_LIMITS,
@@ -101,6 +101,7 @@ class Database:
         self._queue_size = queue_size
         self._lock_timeout = lock_timeout
         self._diff_lines = diff_lines
+        self._keeps_prepared = keeps_prepared
         self._feed_limits = feed_limits
         self._open = AsyncExitStack()
         self._pool: asyncpg.Pool | None = None
@@ -115,7 +116,9 @@ class Database:
             raise RuntimeError("this database is open already: connect() once more for another")
         async with AsyncExitStack() as opening:
             self._url, self._connect = await opening.enter_async_context(_service(self.url))
-            self._pool = await open_pool(self._url, size=self._pool_size, connect=self._connect)
+            self._pool = await open_pool(
+                self._url, size=self._pool_size, connect=self._connect, keeps_prepared=self._keeps_prepared
+            )
             opening.push_async_callback(self._pool.close)
             self._shares = ConnectionShares(
                 self._pool, size=self._pool_size, queue_size=self._queue_size, call_seconds=self._lock_timeout
@@ -174,6 +177,7 @@ def connect(url: str | None = None) -> Database:
         chosen,
         pool_size=settings.pool_size,
         queue_size=settings.queue_size,
+        keeps_prepared=settings.pooler == "prepared",
         lock_timeout=settings.lock_timeout,
         diff_lines=settings.diff_lines,
     )

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from msgspec import Meta, Struct, ValidationError, convert
 
@@ -34,6 +34,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     `queue_size`: how many calls of one kind may wait for the database in one process, 1 to 1,000,000.
     `lock_timeout`: how many seconds a call waits for locks of somebody else, 0.1 to 50.
     `diff_lines`: up to how many lines a difference is shown, 1 to 20,000.
+    `pooler`: "prepared" where a pooler in between keeps the statements that each client prepared.
     """
 
     database_url: str | None = None
@@ -42,6 +43,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     queue_size: QueueSize = 10_000
     lock_timeout: LockSeconds = DEFAULT_LOCK_SECONDS
     diff_lines: DiffLines = DEFAULT_DIFF_LINES
+    pooler: Literal["prepared"] | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":

@@ -539,7 +539,7 @@ def commands_of(group: TyperGroup, words: str = "") -> Iterator[str]:
 
 
 async def test_db_upgrade_migrates_once(shell: Shell, clone: Clone) -> None:
-    async with cloned(clone.server, "template0") as empty:
+    async with cloned(clone.server, template="template0") as empty:
         url = ("--database-url", empty.owner_url)
         first = await shell.succeed("db", "upgrade", *url, "--json")
         second = await shell.succeed("db", "upgrade", *url, "--json")
@@ -548,7 +548,7 @@ async def test_db_upgrade_migrates_once(shell: Shell, clone: Clone) -> None:
 
 
 async def test_a_database_that_was_not_migrated_exits_with_3(shell: Shell, clone: Clone) -> None:
-    async with cloned(clone.server, "template0") as empty:
+    async with cloned(clone.server, template="template0") as empty:
         ran = await shell.run("skills", "list", "--database-url", empty.service_url)
     assert ran.code == 3
     assert "everyskill db upgrade" in ran.err

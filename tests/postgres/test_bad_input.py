@@ -225,7 +225,7 @@ async def test_a_login_that_would_find_other_tables_than_ours_is_refused(
 ) -> None:
     await owner.execute("CREATE SCHEMA shadow; CREATE TABLE shadow.user_skill_views (tenant_id text)")
     await owner.execute("GRANT USAGE ON SCHEMA shadow TO everyskill_app")
-    assert (await opening(clone.service_url + "&search_path=shadow,public")).code == "unsafe_role"
+    assert (await opening(clone.direct_url + "&search_path=shadow,public")).code == "unsafe_role"
 
 
 async def test_a_login_without_the_applications_role_is_told_what_it_needs(stranger: str) -> None:
@@ -281,7 +281,7 @@ async def test_a_url_with_a_parameter_that_the_server_refuses_is_invalid(clone: 
 
 async def test_a_database_that_takes_no_writes_is_named_so(acme: Tenant, clone: Clone) -> None:
     skill = await publish(acme)
-    async with everyskill.connect(f"{clone.service_url}&default_transaction_read_only=on") as standby:
+    async with everyskill.connect(f"{clone.direct_url}&default_transaction_read_only=on") as standby:
         reader = standby.tenant("acme")
         assert await reader.get_user_view("ann", skill.skill_id) is None
         with pytest.raises(errors.DatabaseReadOnly):

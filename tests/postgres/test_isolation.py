@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pkgutil import walk_packages
@@ -40,9 +40,11 @@ async def neighbours(database: Database, owner: asyncpg.Connection) -> tuple[Ten
 
 
 @pytest.fixture
-async def intruder(clone: Clone, neighbours: object) -> asyncpg.Connection:
+async def intruder(clone: Clone, neighbours: object) -> AsyncIterator[asyncpg.Connection]:
     """Somebody with the application's login and a SQL prompt."""
-    return await asyncpg.connect(clone.service_url)
+    connection = await asyncpg.connect(clone.service_url, statement_cache_size=0)
+    yield connection
+    await connection.close()
 
 
 async def rows_of(owner: asyncpg.Connection, table: str, tenant_id: str) -> list[dict[str, Any]]:

@@ -213,7 +213,7 @@ async def test_s11_a_skill_that_is_restored_while_it_is_published_is_visible(acm
 
 async def test_a_servers_own_default_of_isolation_changes_nothing(acme: Tenant, clone: Clone) -> None:
     skill = (await publish(acme)).skill_id
-    async with everyskill.connect(f"{clone.service_url}&default_transaction_isolation=serializable") as database:
+    async with everyskill.connect(f"{clone.direct_url}&default_transaction_isolation=serializable") as database:
         strict = database.tenant("acme")
         await asyncio.gather(
             *(strict.visit_skill("ann", skill) for _ in range(10)),

@@ -18,6 +18,7 @@ from everyskill.embedded import EmbeddedServer
 from everyskill.errors import SkillNotFound
 from everyskill.handles import Tenant
 from tests.support.databases import Clone, add_tenant, cloned, open_database
+from tests.support.pgbouncer import PgBouncer
 from tests.support.skills import folder
 
 TENANTS = ("acme", "globex")
@@ -106,6 +107,7 @@ class Acts(RuleBasedStateMachine):
     """The real thing and the model, side by side."""
 
     server: EmbeddedServer
+    pooler: PgBouncer | None
     limits: FeedLimits
 
     @initialize()
@@ -119,7 +121,7 @@ class Acts(RuleBasedStateMachine):
         self.run(self._open())
 
     async def _open(self) -> None:
-        clone: Clone = await self.stack.enter_async_context(cloned(self.server))
+        clone: Clone = await self.stack.enter_async_context(cloned(self.server, self.pooler))
         self.owner = await asyncpg.connect(clone.superuser_url)
         self.stack.push_async_callback(self.owner.close)
         database = await self.stack.enter_async_context(open_database(clone.service_url, self.limits))
@@ -324,8 +326,8 @@ class Acts(RuleBasedStateMachine):
 @pytest.mark.parametrize(
     "limits", [DEFAULT_LIMITS, FeedLimits(max_lookups=1)], ids=["short feeds", "feeds with checkpoints"]
 )
-def test_s1_to_s16_hold_for_random_acts(server: EmbeddedServer, limits: FeedLimits) -> None:
-    machine = type("ActsHere", (Acts,), {"server": server, "limits": limits})
+def test_s1_to_s16_hold_for_random_acts(server: EmbeddedServer, pooler: PgBouncer | None, limits: FeedLimits) -> None:
+    machine = type("ActsHere", (Acts,), {"server": server, "pooler": pooler, "limits": limits})
     run_state_machine_as_test(
         machine,
         settings=settings(

@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 import everyskill.database
+from everyskill.database.connections import connect_once
 from everyskill.database.rules import IS_UPDATED
 from everyskill.database.statements import CUSTOM_PLAN, Statement
 from everyskill.handles import Tenant
@@ -17,6 +18,7 @@ from everyskill.model import Skill, SkillStatus
 from everyskill.model.changes import is_updated
 from everyskill.model.views import PreviousView
 from tests.support.databases import Clone
+from tests.support.pgbouncer import run_pgbouncer
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 LATER = NOON + timedelta(milliseconds=1)
@@ -40,6 +42,19 @@ async def test_postgresql_prepares_every_statement_on_a_migrated_database(clone:
             raise AssertionError(name) from error
         assert len(prepared.get_parameters()) == len(statement.parameters), name
     await connection.close()
+
+
+async def test_no_statement_has_the_driver_change_a_session_that_others_share(
+    newest_server: None, clone: Clone
+) -> None:
+    with run_pgbouncer(clone.server, pool_mode="transaction", default_pool_size=1) as pooler:
+        connection = await connect_once(pooler.url(clone.direct_url))
+        for statement in find_statements().values():
+            async with connection.transaction():
+                await connection.execute("SET LOCAL jit = off")
+                await connection.prepare(statement.text)
+        assert await connection.fetchval("SELECT source FROM pg_settings WHERE name = 'jit'") == "default"
+        await connection.close()
 
 
 def test_a_statement_without_the_tenant_is_refused_when_it_is_made() -> None:

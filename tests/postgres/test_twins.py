@@ -28,6 +28,7 @@ from everyskill.errors import EverySkillError
 from everyskill.handles import Database, Tenant
 from everyskill.model.whats_new import FeedCursor
 from tests.support.databases import Clone, cloned, open_database
+from tests.support.pgbouncer import PgBouncer
 from tests.support.skills import publish
 from tests.support.twins import NOW, TWINS, USERS, put, rows_of_acme, rows_of_twin
 
@@ -42,7 +43,7 @@ async def staged(server: EmbeddedServer, *, is_forced: bool) -> AsyncIterator[tu
         connection = await asyncpg.connect(alone.superuser_url)
         await put(connection, "acme", rows_of_acme())
         await connection.close()
-        async with cloned(server, alone.name) as among:
+        async with cloned(server, template=alone.name) as among:
             connection = await asyncpg.connect(among.superuser_url)
             for tenant_id in TWINS:
                 await put(connection, tenant_id, rows_of_twin(tenant_id))
@@ -209,19 +210,27 @@ async def twins_locked(clone: Clone) -> AsyncIterator[None]:
     await connection.close()
 
 
-async def alone(server: EmbeddedServer, name: str) -> tuple[dict[str, str], dict[str, list[str]]]:
+async def alone(
+    server: EmbeddedServer, pooler: PgBouncer | None, name: str
+) -> tuple[dict[str, str], dict[str, list[str]]]:
     """What acme is answered, and its rows after that, where nobody else is."""
-    async with cloned(server, name) as clone:
+    async with cloned(server, pooler, template=name) as clone:
         async with open_database(clone.service_url, LIMITS) as database:
             answers = {question: told async for question, told in ask_all(database)}
         return answers, await rows_of(clone, twins=False)
 
 
 async def first_difference(
-    server: EmbeddedServer, name: str, answers: dict[str, str], rows: dict[str, list[str]], patience: float = 10.0
+    server: EmbeddedServer,
+    pooler: PgBouncer | None,
+    name: str,
+    answers: dict[str, str],
+    rows: dict[str, list[str]],
+    *,
+    patience: float = 10.0,
 ) -> str | None:
     """The first question that acme is answered otherwise among its twins, or the first table that is left otherwise."""
-    async with cloned(server, name) as clone:
+    async with cloned(server, pooler, template=name) as clone:
         before = await rows_of(clone, twins=True)
         async with twins_locked(clone), open_database(clone.service_url, LIMITS) as database:
             async for question, told in ask_all(database, patience):
@@ -244,10 +253,10 @@ def find_statements() -> set[str]:
 
 @pytest.mark.parametrize("is_forced", [True, False], ids=["both defences", "predicates alone"])
 async def test_twins_with_the_same_ids_change_no_answer_and_no_row(
-    server: EmbeddedServer, queries: list[str], is_forced: bool
+    server: EmbeddedServer, pooler: PgBouncer | None, queries: list[str], is_forced: bool
 ) -> None:
     async with staged(server, is_forced=is_forced) as (without, among):
-        answers, rows = await alone(server, without)
+        answers, rows = await alone(server, pooler, without)
         queries.clear()
-        assert await first_difference(server, among, answers, rows) is None
+        assert await first_difference(server, pooler, among, answers, rows) is None
     assert find_statements() - set(queries) == set(), "a statement that no question sends"

@@ -12,6 +12,7 @@ from everyskill.database.feed.limits import FeedLimits
 from everyskill.embedded import EmbeddedServer
 from everyskill.handles import Database, Tenant
 from everyskill.migrations import upgrade
+from tests.support.pgbouncer import PgBouncer
 
 POSTGRES_VERSIONS = [18, 16]
 TEMPLATE = "everyskill_template"
@@ -29,14 +30,20 @@ class Clone:
     name: str
     server: EmbeddedServer
     version: int
+    pooler: PgBouncer | None
 
     @property
     def service_url(self) -> str:
+        return self._through(self.direct_url)
+
+    @property
+    def direct_url(self) -> str:
+        """The service's login for settings of the session, which poolers refuse."""
         return self._at(self.server.service_url)
 
     @property
     def owner_url(self) -> str:
-        return self._at(self.server.owner_url)
+        return self._through(self._at(self.server.owner_url))
 
     @property
     def superuser_url(self) -> str:
@@ -44,6 +51,9 @@ class Clone:
 
     def _at(self, url: str) -> str:
         return url.replace("/everyskill?", f"/{self.name}?")
+
+    def _through(self, url: str) -> str:
+        return url if self.pooler is None else self.pooler.url(url)
 
 
 async def make_template(server: EmbeddedServer) -> None:
@@ -63,13 +73,15 @@ async def make_template(server: EmbeddedServer) -> None:
 
 
 @asynccontextmanager
-async def cloned(server: EmbeddedServer, template: str = TEMPLATE) -> AsyncIterator[Clone]:
-    """A copy of the migrated database, dropped at the end."""
+async def cloned(
+    server: EmbeddedServer, pooler: PgBouncer | None = None, *, template: str = TEMPLATE
+) -> AsyncIterator[Clone]:
+    """A copy of the migrated database, dropped at the end. The application and the owner come through the pooler."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
     admin = await asyncpg.connect(server.superuser_url)
     try:
         await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER everyskill_owner")
-        yield Clone(name, server, admin.get_server_version().major)
+        yield Clone(name, server, admin.get_server_version().major, pooler)
     finally:
         await admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         await admin.close()

@@ -52,7 +52,7 @@ def test_a_tenant_shows_its_calls_and_nothing_of_how_they_are_made() -> None:
 def test_what_the_task_runner_runs_is_what_continuous_integration_checks() -> None:
     assert (ROOT / ".ci" / "run").read_text().rstrip().endswith(".venv/bin/nox")
     sessions = (ROOT / "noxfile.py").read_text()
-    assert 'nox.options.sessions = ["lint", "types", "imports", "tests"]' in sessions
+    assert 'nox.options.sessions = ["lint", "types", "imports", "tests", "pooler"]' in sessions
 
 
 def test_the_constraints_pin_names_and_versions_and_nothing_else() -> None:

@@ -3,14 +3,14 @@
 It refuses a wrong server, a wrong role and a wrong revision.
 """
 
-import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any
 
 import asyncpg
 
+from everyskill.database.opening import CONNECT_SECONDS, UNNAMED, Connect, open_one, opening
 from everyskill.database.policies import APP_ROLE, TENANT_COLUMNS
 from everyskill.database.revisions import HEAD, REVISIONS
 from everyskill.errors import (
@@ -28,10 +28,7 @@ from everyskill.errors import (
 
 MIN_POSTGRES = 15
 AnyConnection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
-# Opens a connection, as asyncpg.connect does.
-Connect: TypeAlias = Callable[..., Coroutine[Any, Any, asyncpg.Connection]]
 
-CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0
 # How often a pool has tables that grew analyzed: autovacuum comes once a minute.
 STATISTICS_SECONDS = 1.0
@@ -52,39 +49,32 @@ SELECT current_user AS name,
 """
 
 
-def restarting(restart: Callable[[], Awaitable[None]]) -> Connect:
-    """Connects like asyncpg; where no server answers, or it just starts, awaits `restart` and tries once more."""
-
-    async def connect(*arguments: Any, **options: Any) -> asyncpg.Connection:
-        async with asyncio.timeout(CONNECT_SECONDS):
-            try:
-                return await asyncpg.connect(*arguments, **options)
-            except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError):
-                await restart()
-                return await asyncpg.connect(*arguments, **options)
-
-    return connect
-
-
 async def connect_once(
     url: str, *, answer_seconds: float | None = ANSWER_SECONDS, connect: Connect = asyncpg.connect
 ) -> asyncpg.Connection:
-    """Opens one connection, unchecked: for the owner's acts. With `answer_seconds` None, an answer may take any time.
+    """Opens one connection, unchecked: for single questions and the owner's acts, which are not prepared by name.
 
-    Raises DatabaseUnreachable or InvalidSetting.
+    With `answer_seconds` None, an answer may take any time. Raises DatabaseUnreachable or InvalidSetting.
     """
     with translate_driver_errors(), translate_url_errors():
-        return await connect(url, timeout=CONNECT_SECONDS, command_timeout=answer_seconds)
+        options = {"timeout": CONNECT_SECONDS, "command_timeout": answer_seconds} | UNNAMED
+        connection, _ = await open_one(url, connect, **options)
+    return connection
 
 
 async def open_pool(
-    url: str, *, size: int, connect: Connect = asyncpg.connect, statistics_seconds: float = STATISTICS_SECONDS
+    url: str,
+    *,
+    size: int,
+    connect: Connect = asyncpg.connect,
+    keeps_prepared: bool = False,
+    statistics_seconds: float = STATISTICS_SECONDS,
 ) -> asyncpg.Pool:
     """Opens a pool of at most `size` connections after `check_serving` approved of them."""
     with translate_driver_errors(), translate_url_errors():
         pool = await asyncpg.create_pool(
             url,
-            connect=connect,
+            connect=opening(connect, keeps_prepared=keeps_prepared),
             # Else asyncpg replaces lost connections by itself, and logs each failure to do so.
             min_size=0,
             max_size=size,
@@ -184,6 +174,11 @@ def translate_url_errors() -> Iterator[None]:
         asyncpg.CantChangeRuntimeParamError,
     ) as error:
         raise InvalidSetting("database URL", str(error)) from error
+    except asyncpg.ProtocolViolationError as error:
+        if "startup parameter" not in str(error):
+            raise
+        # PgBouncer passes on only those that it keeps for each client.
+        raise InvalidSetting("database URL", f"the pooler in between takes no session settings ({error})") from error
 
 
 def _analyzing(seconds: float) -> Callable[[AnyConnection], Coroutine[Any, Any, None]]:
