@@ -1,17 +1,30 @@
-"""Opens connections, without named statements where a pooler stands in between."""
+"""Opens connections: as their URLs say, and without named statements where a pooler stands in between."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+import os
+import socket
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from configparser import ConfigParser
+from configparser import Error as UnreadableFile
+from pathlib import Path
 from typing import Any, TypeAlias
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import asyncpg
 
-from everyskill.errors import DatabaseUnreachable
+from everyskill.errors import DatabaseUnreachable, InvalidSetting
 
 # Opens a connection, as asyncpg.connect does.
 Connect: TypeAlias = Callable[..., Coroutine[Any, Any, asyncpg.Connection]]
 
 CONNECT_SECONDS = 10.0
+# Parameters of libpq's that the driver would send as settings of the session. macOS names the second otherwise.
+_KEEPALIVES = {
+    "keepalives": (socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+    "keepalives_idle": (socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPIDLE", 0x10)),
+    "keepalives_interval": (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL),
+    "keepalives_count": (socket.IPPROTO_TCP, socket.TCP_KEEPCNT),
+}
 # With each call a statement is parsed anew, in the message that executes it.
 UNNAMED: dict[str, Any] = {"statement_cache_size": 0}
 # The server's process as the client was told it. Sent without parameters, so that nothing is prepared.
@@ -36,7 +49,7 @@ def restarting(restart: Callable[[], Awaitable[None]]) -> Connect:
 
 
 def opening(connect: Connect, *, keeps_prepared: bool) -> Connect:
-    """Connects like `connect`, and behind a pooler without named statements.
+    """Connects like `connect`, to URLs with libpq's parameters too, and behind a pooler without named statements.
 
     Another client's transaction may be next on the server's connection: what was prepared is not there, or is another
     statement of that name. `keeps_prepared` says that this pooler knows which is whose. Raises as `open_one`.
@@ -60,10 +73,14 @@ def opening(connect: Connect, *, keeps_prepared: bool) -> Connect:
 async def open_one(url: str, connect: Connect, **options: Any) -> tuple[asyncpg.Connection, bool]:
     """A connection, and whether a pooler stands in between.
 
-    Raises DatabaseUnreachable where the pooler refuses transactions.
+    Raises InvalidSetting for a URL that cannot be used, DatabaseUnreachable where the pooler refuses transactions.
     """
-    connection = await connect(url, **options)
+    plain, parameters = _read_url(url)
+    if "connect_timeout" in parameters:
+        options["timeout"] = parameters["connect_timeout"] or None
+    connection = await connect(plain, **options)
     try:
+        _keep_alive(connection, parameters)
         return connection, await _is_pooled(connection)
     except BaseException:
         connection.terminate()
@@ -84,3 +101,51 @@ async def _is_pooled(connection: asyncpg.Connection) -> bool:
         needed = "it must be in transaction or session mode, without disable_pqexec"
         raise DatabaseUnreachable(f"the pooler in between refuses transactions: {needed} ({error})") from error
     return True
+
+
+def _read_url(url: str) -> tuple[str, dict[str, int]]:
+    """The URL without the parameters that the driver does not know, and those."""
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
+    _check_files(query)
+    ours = {name: _number(name, query.pop(name)) for name in ("connect_timeout", *_KEEPALIVES) if name in query}
+    return (parts._replace(query=urlencode(query)).geturl() if ours else url), ours
+
+
+def _number(name: str, value: str) -> int:
+    if not (value.isascii() and value.isdigit()):
+        raise _invalid(f"{name} must be a whole number, not {value!r}")
+    return int(value)
+
+
+def _check_files(query: Mapping[str, str]) -> None:
+    """Names what the driver passes over in silence."""
+    if (passfile := query.get("passfile")) and not os.access(passfile, os.R_OK):
+        raise _invalid(f"the passfile {passfile!r} cannot be read")
+    if service := query.get("service"):
+        file = os.environ.get("PGSERVICEFILE") or Path.home() / ".pg_service.conf"
+        services = ConfigParser()
+        try:
+            services.read(file)
+        except UnreadableFile as error:
+            raise _invalid(str(error)) from error
+        if service not in services:
+            raise _invalid(f"there is no service {service!r} in {file}")
+
+
+def _invalid(reason: str) -> InvalidSetting:
+    return InvalidSetting("database URL", reason)
+
+
+def _keep_alive(connection: asyncpg.Connection, parameters: Mapping[str, int]) -> None:
+    """Has the system notice a server that is gone, where the URL wants that. Naming one parameter turns it on."""
+    wanted = {name: value for name, value in parameters.items() if name in _KEEPALIVES}
+    if not wanted:
+        return
+    connected = connection._transport.get_extra_info("socket")  # type: ignore[attr-defined]  # noqa: SLF001 - no option
+    for name, value in ({"keepalives": 1} | wanted).items():
+        try:
+            if connected.family != socket.AF_UNIX:
+                connected.setsockopt(*_KEEPALIVES[name], value)
+        except OSError as error:
+            raise _invalid(f"{name} cannot be {value}: {error.strerror}") from error
