@@ -8,7 +8,7 @@ class EverySkillError(Exception):
     """The root of every error this package raises on purpose.
 
     `code` never changes once released. `str(error)` is a sentence a person can act on. An error means that
-    nothing was changed; after DatabaseUnreachable alone a write may have been committed.
+    nothing was changed; after OutcomeUnknown alone a write may have been committed.
     """
 
     code: ClassVar[str] = "error"
@@ -255,6 +255,15 @@ class DatabaseUnreachable(DatabaseNotReady):
     reason: str
     code = "database_unreachable"
     sentence = "The database cannot be reached: {reason}"
+
+
+@dataclass(eq=False)
+class OutcomeUnknown(DatabaseNotReady):
+    """The connection broke in the COMMIT of a write: all of it was done, or nothing. Ask, or repeat it."""
+
+    reason: str
+    code = "outcome_unknown"
+    sentence = "The connection broke while this was committed, so it may have been done or not: {reason}"
 
 
 @dataclass(eq=False)

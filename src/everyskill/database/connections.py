@@ -22,6 +22,7 @@ from everyskill.errors import (
     InvalidSetting,
     LockTimeout,
     MissingPrivilege,
+    OutcomeUnknown,
     PostgresTooOld,
     UnsafeRole,
 )
@@ -159,6 +160,16 @@ def translate_driver_errors() -> Iterator[None]:
         asyncpg.ObjectNotInPrerequisiteStateError,
     ) as error:
         raise DatabaseUnreachable(str(error) or type(error).__name__) from error
+
+
+@contextmanager
+def translate_commit_errors() -> Iterator[None]:
+    """Raises OutcomeUnknown where there is no answer to a COMMIT; else as `translate_driver_errors` does."""
+    try:
+        with translate_driver_errors():
+            yield
+    except DatabaseUnreachable as error:
+        raise OutcomeUnknown(error.reason) from error
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import asyncpg
 from asyncpg import Record
 
 from everyskill.database.connection_shares import Acquired, ConnectionShares
-from everyskill.database.connections import AnyConnection, translate_driver_errors
+from everyskill.database.connections import AnyConnection, translate_commit_errors, translate_driver_errors
 from everyskill.database.places import HASTY, Patience, Result
 from everyskill.database.policies import TENANT_SETTING
 from everyskill.database.statements import Statement, to_json
@@ -114,7 +114,8 @@ async def begin(
     """A transaction that is committed when the block ends, and undone when it raises (S14).
 
     Its isolation is set here and never the server's default: what waits for a lock must then see what it waited for.
-    Raises LockTimeout where it waits for longer than it may.
+    Raises LockTimeout where it waits for longer than it may, and OutcomeUnknown where the connection breaks in the
+    COMMIT of what may have written.
     """
     with translate_driver_errors():
         async with acquired as (connection, lock_timeout, deadline):
@@ -131,7 +132,11 @@ async def begin(
                 if isinstance(error, TimeoutError) and limit.expired():
                     raise LockTimeout from error
                 raise
-            await transaction.end("COMMIT")
+            if readonly:
+                await transaction.end("COMMIT")
+            else:
+                with translate_commit_errors():
+                    await transaction.end("COMMIT")
 
 
 class TenantTransactions:

@@ -124,7 +124,8 @@ def _describe(request: AnyRequest, error: Exception, status: HTTPStatus) -> Prob
         return replace(problem, errors=[_field_problem(request, item) for item in error.extra])
     if isinstance(error, errors.DatabaseNotReady):
         # The reason names hosts and roles: it is for the operator, at /health/ready.
-        return make_problem(status, error.code, "The database is not ready. Try again in a few seconds.")
+        doubt = "This may have been done or not. " if isinstance(error, errors.OutcomeUnknown) else ""
+        return make_problem(status, error.code, f"{doubt}The database is not ready. Try again in a few seconds.")
     if isinstance(error, errors.EverySkillError):
         return make_problem(status, error.code, str(error))
     return make_problem(status, "bad_request", "The body is not JSON that can be read.")
