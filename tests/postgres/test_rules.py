@@ -675,6 +675,18 @@ async def test_s16_feedback_of_the_moment_of_the_view_is_not_new_in_a_change_sum
     assert [item.type for item in await acme.get_changes("ann", skill.skill_id)] == ["new_feedback"]
 
 
+async def test_s16_a_moment_is_rounded_as_stored_ones_are_so_nothing_of_the_same_millisecond_is_new(
+    acme: Tenant, owner: asyncpg.Connection
+) -> None:
+    skill = await publish(acme)
+    await acme.add_feedback(skill.skill_id, comment="first")
+    second = (datetime.now(UTC) - timedelta(seconds=5)).replace(microsecond=0)
+    await owner.execute("UPDATE skill_feedback SET created_at = $1", second + timedelta(microseconds=123_600))
+    for microseconds, count in ((123_400, 1), (123_600, 0), (124_400, 0)):
+        since = second + timedelta(microseconds=microseconds)
+        assert await acme.count_feedback_since(skill.skill_id, since) == count
+
+
 async def test_versions_of_thousands_of_files_are_compared(acme: Tenant) -> None:
     skill = await publish(acme)
     await acme.record_skill_view("ann", skill.skill_id, 1)
