@@ -23,6 +23,7 @@ from everyskill.web.app import create_app
 from tests.support.databases import POSTGRES_VERSIONS, Clone, add_tenant, cloned, make_template, open_database
 from tests.support.http_clients import AUDIENCE, ISSUER, SECRET, SETTINGS, bearer, client_of
 from tests.support.live_service import RunService
+from tests.support.moved_clock import MovedClock, server_with_moved_clock
 from tests.support.pgbouncer import WITHOUT_PGBOUNCER, PgBouncer, run_pgbouncer
 from tests.support.service_process import Service, start, started
 
@@ -35,6 +36,7 @@ KNOWN_SKIPS = frozenset(
     for reason in (
         "needs Chromium: apt-get install chromium",
         "needs another PostgreSQL: apt-get install postgresql-15",
+        "needs libfaketime: apt-get install libfaketime",
         WITHOUT_PGBOUNCER,
         "only root can become another user; the other tests ran as an ordinary one",
         "only root can give a folder to another user",
@@ -69,7 +71,7 @@ def servers_folder(testrun_uid: str) -> Iterator[Path]:
     folder = (memory if spacious else Path(tempfile.gettempdir())) / f"everyskill-tests-{testrun_uid}"
     folder.mkdir(exist_ok=True)
     yield folder
-    if not any(folder.glob("*/postmaster.pid")):
+    if not any(folder.glob("**/postmaster.pid")):
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -104,6 +106,21 @@ def pooler(request: pytest.FixtureRequest, server: EmbeddedServer) -> Iterator[P
 @pytest.fixture
 def newest_server() -> None:
     """What speaks to no server itself is tested on one version: `pytest_generate_tests` makes no others."""
+
+
+@pytest.fixture(scope="session")
+def server_of_moved_clock(servers_folder: Path, worker_id: str) -> Iterator[MovedClock]:
+    """A server of this worker's own."""
+    with server_with_moved_clock(servers_folder / f"clock-{worker_id}") as clock:
+        asyncio.run(make_template(clock.server))
+        yield clock
+
+
+@pytest.fixture
+def moved_clock(server_of_moved_clock: MovedClock) -> Iterator[MovedClock]:
+    """A server whose clock is right at first, and which the test moves."""
+    yield server_of_moved_clock
+    server_of_moved_clock.set(0)
 
 
 @pytest.fixture

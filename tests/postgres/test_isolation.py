@@ -13,7 +13,7 @@ import pytest
 
 import everyskill.database
 from everyskill.database.inspection import inspect
-from everyskill.database.policies import TENANT_COLUMNS
+from everyskill.database.policies import TENANT_COLUMNS, TRIGGERS
 from everyskill.database.statements import Statement
 from everyskill.errors import EverySkillError
 from everyskill.handles import Database, Tenant
@@ -363,8 +363,25 @@ WEAKENINGS = {
 
 async def test_an_untouched_database_passes_inspection(clone: Clone) -> None:
     findings = await inspect(clone.service_url)
-    assert len(findings) == 6
+    assert len(findings) == 7
     assert [finding for finding in findings if not finding.ok] == []
+
+
+@pytest.mark.parametrize(
+    "weakening",
+    [
+        "DROP TRIGGER {name} ON {table}",
+        "ALTER TABLE {table} DISABLE TRIGGER {name}",
+        "ALTER TABLE {table} ENABLE REPLICA TRIGGER {name}",
+    ],
+)
+async def test_inspection_finds_each_trigger_that_does_not_fire(
+    clone: Clone, owner: asyncpg.Connection, weakening: str
+) -> None:
+    for name, table in TRIGGERS.items():
+        await owner.execute(weakening.format(name=name, table=table))
+        [wrong] = [finding for finding in await inspect(clone.service_url) if not finding.ok]
+        assert f"{name} on {table}" in wrong.detail
 
 
 @pytest.mark.parametrize("weakening", WEAKENINGS)

@@ -401,6 +401,20 @@ async def test_s8_an_update_between_reading_and_clicking_survives(acme: Tenant) 
     assert [item.skill_slug for item in await acme.get_whats_new_for_user("ann")] == ["late"]
 
 
+async def test_s8_a_skill_that_was_hidden_while_the_list_was_read_and_is_shown_again_keeps_its_badge(
+    acme: Tenant,
+) -> None:
+    hidden, shown = await publish(acme, "hidden"), await publish(acme, "shown")
+    for skill in (hidden, shown):
+        await acme.visit_skill("ann", skill.skill_id)
+        await publish(acme, skill.slug, "two")
+    await acme.archive_skill("hidden")
+    page = await acme.get_whats_new_page("ann")
+    await acme.restore_skill("hidden")
+    assert await acme.mark_all_seen("ann", page.as_of) == 1
+    assert [item.skill_slug for item in await acme.get_whats_new_for_user("ann")] == ["hidden"]
+
+
 async def test_s8_a_moment_after_now_is_clamped(acme: Tenant) -> None:
     skill = await publish(acme)
     await acme.visit_skill("ann", skill.skill_id)

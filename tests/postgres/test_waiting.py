@@ -144,7 +144,7 @@ async def many_stuck(database: Database, clone: Clone) -> AsyncIterator[list["as
 
     async def ask_on() -> None:
         for _ in range(50):
-            for name in (*WAITING, "get_whats_new_page"):
+            for name in WAITING:
                 tasks.extend(asyncio.ensure_future(CALLS[name](tenant, skill_id)) for tenant, skill_id in tenants)
                 await asyncio.sleep(0.02)
 

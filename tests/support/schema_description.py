@@ -4,6 +4,7 @@ from typing import Any
 
 import asyncpg
 
+# Triggers and functions are the migrations' alone.
 QUESTIONS = {
     "columns": """
         SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
@@ -19,7 +20,7 @@ QUESTIONS = {
     """,
     "constraints": """
         SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
-         WHERE connamespace = 'public'::regnamespace AND contype <> 'n'
+         WHERE connamespace = 'public'::regnamespace AND contype NOT IN ('n', 't')
            AND conrelid::regclass::text <> 'alembic_version'
     """,
     "policies": """

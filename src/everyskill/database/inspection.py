@@ -1,4 +1,4 @@
-"""Inspects a database that is to serve: are the policies and grants there as wanted, and do they isolate tenants?"""
+"""Inspects a database that is to serve: are policies, grants and triggers there as wanted, and are tenants isolated?"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +15,7 @@ from everyskill.database.policies import (
     POLICIES,
     TENANT_COLUMNS,
     TENANT_SETTING,
+    TRIGGERS,
     Grant,
     Policy,
 )
@@ -33,6 +34,12 @@ SELECT c.relname, a.grantee::regrole::text, a.privilege_type
   FROM pg_class AS c, aclexplode(c.relacl) AS a
  WHERE c.relnamespace = 'public'::regnamespace AND a.grantee = ANY($1::regrole[])
 """
+# Those that fire for a session as it is by default.
+_TRIGGERS = """
+SELECT t.tgname
+  FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid
+ WHERE c.relnamespace = 'public'::regnamespace AND t.tgenabled IN ('O', 'A')
+"""
 _ENTER = f"SELECT set_config('{TENANT_SETTING}', $1, true)"
 
 
@@ -45,7 +52,8 @@ class Finding(Struct, frozen=True):
 
 
 async def inspect(url: str) -> list[Finding]:
-    """Checks revision, role, forced row-level security, policies and grants, and tries to reach another tenant's rows.
+    """Checks revision, role, forced row-level security, policies, grants and triggers, and tries to reach another
+    tenant's rows.
 
     `url` is that of the login that serves. Nothing is left behind: the canary lives in a transaction that is undone.
     Raises DatabaseUnreachable.
@@ -76,7 +84,7 @@ async def _inspect(connection: asyncpg.Connection) -> list[Finding]:
     findings = [await _revision(connection), await _role(connection)]
     if all(finding.ok for finding in findings):
         findings += [await _forced(connection), await _policies(connection), await _grants(connection)]
-        findings.append(await _canary_finding(connection))
+        findings += [await _triggers(connection), await _canary_finding(connection)]
     return findings
 
 
@@ -123,6 +131,12 @@ async def _grants(connection: asyncpg.Connection) -> Finding:
     found = await find_grants(connection)
     wrong = sorted({f"{grant.privilege} on {grant.table} to {grant.role}" for grant in found ^ set(GRANTS)})
     return Finding("grants", not wrong, _list("missing or too many:", wrong))
+
+
+async def _triggers(connection: asyncpg.Connection) -> Finding:
+    found = {row["tgname"] for row in await connection.fetch(_TRIGGERS)}
+    missing = sorted(f"{name} on {table}" for name, table in TRIGGERS.items() if name not in found)
+    return Finding("triggers: other programs' changes are noticed", not missing, _list("missing or disabled:", missing))
 
 
 async def _canary_finding(connection: asyncpg.Connection) -> Finding:

@@ -1,4 +1,4 @@
-"""The wanted policies and grants, as data: who may touch which row. Migrations create them, `db check` compares."""
+"""The wanted policies, grants and triggers, as data. Migrations create them, `db check` compares."""
 
 from msgspec import Struct
 
@@ -90,3 +90,12 @@ GRANTS: tuple[Grant, ...] = tuple(
         ]
     )
 )
+
+# The triggers that keep the rules whoever writes, each with its table (docs/decisions/0011).
+TRIGGERS = {
+    "skills_keep_version_of_new": "skills",
+    "skills_keep_version": "skills",
+    "skills_keep_moments_of_new": "skills",
+    "skills_keep_moments": "skills",
+    "skill_versions_refuse_change": "skill_versions",
+}

@@ -6,5 +6,6 @@ REVISIONS: tuple[str, ...] = (
     "0040_create_feed_checkpoints",
     "0041_add_session_generation",
     "0042_analyze_new_tables",
+    "0043_keep_moments",
 )
 HEAD = REVISIONS[-1]

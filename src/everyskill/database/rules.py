@@ -17,10 +17,10 @@ IS_UPDATED = f"""(
     {IS_PUBLISHED} AND (s.published_version > v.last_viewed_version OR s.updated_at > v.last_viewed_at)
 )"""
 
-# The skill of a view, with what S1 asks of it: by skills_pkey, whatever the statistics say. By its key alone, or a
+# The skill of a view, with what S1 and S8 ask: by skills_pkey, whatever the statistics say. By its key alone, or a
 # partial index would tempt the planner.
 SKILL_OF_VIEW = """JOIN LATERAL (
-    SELECT skills.status, skills.updated_at, skills.published_version
+    SELECT skills.status, skills.updated_at, skills.visible_at, skills.published_version
       FROM skills
      WHERE skills.tenant_id = :tenant_id AND skills.id = v.skill_id
     OFFSET 0

@@ -166,7 +166,7 @@ class TenantTransactions:
         async with begin(acquired, readonly=False) as transaction:
             yield transaction.enter(self.tenant_id)
 
-    async def run(self, work: Callable[[TenantConnection], Awaitable[Result]], *, readonly: bool = False) -> Result:
+    async def run(self, work: Callable[[TenantConnection], Awaitable[Result]]) -> Result:
         """What `work` gives, in a transaction that waits for locks of its tenant where it must.
 
         Where it met a lock, it is undone and `work` is run again: nothing that it does may outlive its transaction.
@@ -175,7 +175,7 @@ class TenantTransactions:
 
         async def attempt(patience: Patience) -> Result:
             acquired = self._shares.connection(self.tenant_id, patience)
-            async with begin(acquired, readonly=readonly) as transaction:
+            async with begin(acquired, readonly=False) as transaction:
                 return await work(transaction.enter(self.tenant_id))
 
         return await self._shares.run(self.tenant_id, attempt)

@@ -16,7 +16,7 @@ class SkillPageContent(Struct, frozen=True, kw_only=True):
 
     `view` is the user's view row, and `previous` the view that `changes` and `diff` compare with; both are None on a
     first visit. `is_recorded` says that this visit is recorded already; then `previous` is the view before it.
-    `published` is None where the skill has no version. `as_of` is the database's clock, in UTC.
+    `published` is None where the skill has no version. `as_of` is the database's clock, not before `updated_at`.
     """
 
     skill: Skill

@@ -26,7 +26,7 @@ class WhatsNewItem(Struct, frozen=True):
 
 
 class WhatsNewPage(Struct, frozen=True):
-    """A page of the feed. `as_of` is the database's clock when its first page was read; mark_all_seen takes it."""
+    """A page of the feed. `as_of` is the newest change that its first page knew of; mark_all_seen takes it."""
 
     items: list[WhatsNewItem]
     next_cursor: str | None

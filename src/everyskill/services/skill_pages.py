@@ -45,8 +45,8 @@ async def get_skill_page(
         )
         history = await versions.list_versions(connection, skill.id)
         newest_feedback = await feedback.list_feedback(connection, skill.id, limit=MAX_FEEDBACK)
-        # After the snapshot, so no change that is in it has a later moment.
-        as_of = await read_clock(connection)
+        # After the snapshot, and never before what is shown, though the clock was set back.
+        as_of = max(await read_clock(connection), skill.updated_at)
     return SkillPageContent(
         skill=skill,
         published=published,

@@ -26,10 +26,10 @@ FIND_LOCKED_SKILL = Statement(f"""
      WHERE s.tenant_id = :tenant_id AND s.slug = :slug
 """)
 
-# A draft, unless the slug is taken: skills_tenant_id_slug_unique decides.
+# A draft, never visible yet, unless the slug is taken: skills_tenant_id_slug_unique decides.
 INSERT_SKILL = Statement("""
-    INSERT INTO skills (tenant_id, slug, name, description, category, author_id)
-    VALUES (:tenant_id, :slug, :name, :description, :category, :author_id)
+    INSERT INTO skills (tenant_id, slug, name, description, category, author_id, visible_at)
+    VALUES (:tenant_id, :slug, :name, :description, :category, :author_id, 'epoch')
     ON CONFLICT ON CONSTRAINT skills_tenant_id_slug_unique DO NOTHING
 """)
 
@@ -44,31 +44,20 @@ INSERT_VERSION = Statement("""
     RETURNING sv.id, sv.version
 """)
 
-# Later than that of every other skill of the tenant, also when the clock was set back, because checkpoints look for
-# later ones only. By skills_visible_idx. NULL leaves it as it is.
-_VISIBLE_AT = """
-    CASE WHEN :visible_at::timestamptz IS NULL THEN s.visible_at
-         ELSE greatest(
-             :visible_at,
-             (SELECT max(others.visible_at) FROM skills AS others WHERE others.tenant_id = :tenant_id)
-             + interval '1 millisecond'
-         )
-    END
-"""
-
 # The skill as its new version describes it, by skills_pkey.
-UPDATE_SKILL = Statement(f"""
+UPDATE_SKILL = Statement("""
     UPDATE skills AS s
        SET name = :name, description = :description, category = coalesce(:category, s.category), status = :status,
            published_version_id = :version_id, published_version = :version,
-           updated_at = coalesce(:updated_at, s.updated_at), visible_at = {_VISIBLE_AT}
+           updated_at = coalesce(:updated_at, s.updated_at), visible_at = coalesce(:visible_at, s.visible_at)
      WHERE s.tenant_id = :tenant_id AND s.id = :skill_id
 """)
 
 # Archives or restores a skill, by skills_pkey.
-SET_STATUS = Statement(f"""
+SET_STATUS = Statement("""
     UPDATE skills AS s
-       SET status = :status, updated_at = coalesce(:updated_at, s.updated_at), visible_at = {_VISIBLE_AT}
+       SET status = :status,
+           updated_at = coalesce(:updated_at, s.updated_at), visible_at = coalesce(:visible_at, s.visible_at)
      WHERE s.tenant_id = :tenant_id AND s.id = :skill_id
 """)
 

@@ -19,7 +19,7 @@ from everyskill.database.feed import checkpoint
 from everyskill.database.feed.first_page import FeedLookup, find_first_pages
 from everyskill.database.feed.limits import FeedLimits
 from everyskill.database.feed.walk import walk_feed
-from everyskill.database.transactions import TenantConnection, TenantTransactions
+from everyskill.database.transactions import TenantTransactions
 from everyskill.errors import EverySkillError
 from everyskill.model.whats_new import WhatsNewItem
 
@@ -28,18 +28,13 @@ async def read_first_page(
     transactions: TenantTransactions, user_id: str, *, limit: int, limits: FeedLimits
 ) -> tuple[datetime, list[WhatsNewItem]]:
     """The moment of a list, and the first items of the feed: steps 1 to 3 for one caller."""
-
-    async def find(
-        connection: TenantConnection,
-    ) -> tuple[datetime, list[WhatsNewItem], checkpoint.Checkpoint | None]:
-        # Waits for a publication of the tenant that is under way.
+    async with transactions.read() as connection:
+        # Before the items: one that becomes visible between the two keeps its badge, shown or not.
         as_of = await read_list_moment(connection)
         [items] = await find_first_pages(connection, [FeedLookup(user_id, limit)], max_lookups=limits.max_lookups)
-        if items is not None:
-            return as_of, items, None
-        return as_of, *await walk_feed(connection, user_id, limit=limit, max_pending=limits.max_pending)
-
-    as_of, items, proven = await transactions.run(find, readonly=True)
+        proven = None
+        if items is None:
+            items, proven = await walk_feed(connection, user_id, limit=limit, max_pending=limits.max_pending)
     await _save(transactions, user_id, proven)
     return as_of, items
 

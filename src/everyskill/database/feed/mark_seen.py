@@ -7,23 +7,22 @@ from everyskill.database.statements import NESTED_LOOP_PLAN, Statement
 from everyskill.database.transactions import TenantConnection
 
 # Brings the user's updated views up to date: found by user_skill_views_tenant_user_skill_unique, and to each the skill
-# by skills_pkey, as nobody has more views than there are skills; written by user_skill_views_pkey. :as_of is exact and
-# stored moments are rounded to the millisecond; what is published after a list has a moment later than the list's even
-# so (catalog/visible_at.py).
+# by skills_pkey, as nobody has more views than there are skills; written by user_skill_views_pkey. By visible_at, as a
+# list missed what has a later one (catalog/visible_at.py), also what was hidden while it was read and keeps updated_at.
 MARK_ALL_SEEN = Statement(
     f"""
     WITH updated AS (
-        SELECT v.id, s.published_version
+        SELECT v.id, s.published_version, s.updated_at
           FROM user_skill_views AS v
           {SKILL_OF_VIEW}
          WHERE v.tenant_id = :tenant_id AND v.user_id = :user_id
-           AND {IS_UPDATED} AND s.updated_at <= :as_of::timestamptz
+           AND {IS_UPDATED} AND s.visible_at <= :as_of::timestamptz
          -- The order in which batches of views lock their rows, so that no two deadlock.
          ORDER BY v.skill_id
            FOR NO KEY UPDATE OF v
     ), marked AS (
         UPDATE user_skill_views AS v
-           SET last_viewed_at = greatest(v.last_viewed_at, least(:as_of, clock_timestamp())),
+           SET last_viewed_at = greatest(v.last_viewed_at, least(:as_of, clock_timestamp()), updated.updated_at),
                last_viewed_version = greatest(v.last_viewed_version, updated.published_version)
           FROM updated
          WHERE v.tenant_id = :tenant_id AND v.id = updated.id

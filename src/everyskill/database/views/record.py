@@ -5,6 +5,7 @@ from typing import Literal, TypeAlias
 
 import asyncpg
 
+from everyskill.database.catalog.visible_at import SOMEBODY_PUBLISHES
 from everyskill.database.feed.checkpoint import invalidate
 from everyskill.database.rules import IS_PUBLISHED, IS_UPDATED
 from everyskill.database.statements import Statement
@@ -37,8 +38,22 @@ RECORD_VIEWS = Statement(f"""
           ) AS s ON true
           -- v is the view as it will be stored: would the skill still be updated after it?
           JOIN LATERAL (
-              -- Not now(), which is when the transaction began: a version committed later may be in the snapshot.
-              SELECT least(coalesce(asked.viewed_at, clock_timestamp()), clock_timestamp()) AS last_viewed_at,
+              -- Not now(), which is when the transaction began: a version committed later may be in the snapshot. Not
+              -- before what is published, though the clock was set back.
+              SELECT greatest(
+                         least(asked.viewed_at, CASE
+                             WHEN asked.version IS NOT NULL THEN greatest(clock_timestamp(), s.updated_at)
+                             -- The time alone tells what was seen: nothing of a publication that is under way, whose
+                             -- lock is tried for after the clock was read.
+                             ELSE (SELECT CASE WHEN {SOMEBODY_PUBLISHES} THEN s.updated_at ELSE latest.moment END
+                                     FROM (SELECT greatest(clock_timestamp(), s.updated_at) AS moment
+                                           OFFSET 0) AS latest)
+                         END),
+                         -- Who saw a version that was published while the clock was ahead saw its update, whatever
+                         -- clock the caller goes by.
+                         CASE WHEN asked.version >= s.published_version AND s.updated_at > clock_timestamp()
+                              THEN s.updated_at END
+                     ) AS last_viewed_at,
                      -- least() would turn an unknown version into the published one.
                      CASE WHEN asked.version <= s.published_version THEN asked.version
                           WHEN asked.version > s.published_version THEN s.published_version

@@ -28,8 +28,8 @@ FIND_CHANGES = Statement(f"""
               FROM skill_feedback AS f
              WHERE f.tenant_id = :tenant_id AND f.skill_id = s.id AND f.created_at > v.last_viewed_at
            ) AS feedback_count,
-           -- Read after the snapshot was taken, so no change that is in it has a later moment.
-           clock_timestamp() AS as_of
+           -- Read after the snapshot was taken, and never before what is shown, though the clock was set back.
+           greatest(clock_timestamp(), s.updated_at) AS as_of
       FROM {LOOKUPS}
       JOIN unnest(asked.skill_ids) AS wanted (skill_id) ON true
       JOIN LATERAL (
