@@ -212,6 +212,37 @@ async def test_a_role_that_is_or_may_become_a_superuser_is_refused(
     assert (await opening(stranger)).code == "unsafe_role"
 
 
+@pytest.mark.parametrize(
+    ("grant", "reason"),
+    [
+        ("ALTER ROLE {} CREATEROLE", "CREATEROLE"),
+        ("ALTER ROLE {} REPLICATION", "REPLICATION"),
+        ("GRANT pg_execute_server_program TO {}", "pg_execute_server_program"),
+        ("GRANT pg_read_server_files TO {}", "pg_read_server_files"),
+        ("GRANT pg_write_server_files TO {}", "pg_write_server_files"),
+        ("GRANT everyskill_operator TO {}", "everyskill_operator"),
+        ("ALTER DATABASE {database} OWNER TO {}", "owns the database"),
+        ("ALTER SCHEMA public OWNER TO {}", "owns the database or its schema public"),
+    ],
+)
+async def test_a_role_that_could_make_itself_see_all_tenants_is_refused(
+    clone: Clone, stranger: str, owner: asyncpg.Connection, grant: str, reason: str
+) -> None:
+    await owner.execute(f"GRANT everyskill_app TO {role_in(stranger)}")
+    async with everyskill.connect(stranger):
+        pass
+    await owner.execute(grant.format(role_in(stranger), database=clone.name))
+    refused = await opening(stranger)
+    assert refused.code == "unsafe_role"
+    assert reason in str(refused)
+
+
+async def test_roles_that_watch_the_server_may_serve(stranger: str, owner: asyncpg.Connection) -> None:
+    await owner.execute(f"GRANT everyskill_app, pg_monitor, pg_read_all_data TO {role_in(stranger)}")
+    async with everyskill.connect(stranger):
+        pass
+
+
 async def test_the_owner_and_who_may_become_the_owner_are_refused(
     clone: Clone, stranger: str, owner: asyncpg.Connection
 ) -> None:

@@ -358,12 +358,27 @@ WEAKENINGS = {
     "WITH CHECK (true) is written": "ALTER POLICY tenant_isolation ON {table} WITH CHECK (true)",
     "a policy lets everybody in": "CREATE POLICY open ON {table} USING (true)",
     "a privilege too many is granted": "GRANT TRUNCATE ON {table} TO everyskill_app",
+    "it is granted to the login itself": "GRANT TRUNCATE ON {table} TO everyskill_service",
+    "it is granted to everybody": "GRANT TRUNCATE ON {table} TO PUBLIC",
+}
+
+# What concerns no one table of ours, and what inspection names.
+OTHER_WEAKENINGS = {
+    "GRANT UPDATE (content) ON skill_versions TO everyskill_app": "UPDATE on skill_versions",
+    "GRANT UPDATE, DELETE ON tenants TO everyskill_service": "DELETE on tenants",
+    "CREATE TABLE copied AS TABLE users; GRANT SELECT ON copied TO PUBLIC": "SELECT on copied",
+    "CREATE VIEW peek AS TABLE users; GRANT SELECT (id) ON peek TO everyskill_service": "SELECT on peek",
+    "GRANT CREATE ON SCHEMA public TO PUBLIC": "CREATE on schema public",
+    "CREATE FUNCTION peek() RETURNS SETOF users LANGUAGE sql SECURITY DEFINER AS 'TABLE users'": "peek()",
+    "ALTER FUNCTION everyskill_analyze_new_tables() RESET ALL": "everyskill_analyze_new_tables() without settings",
+    "ALTER FUNCTION everyskill_analyze_new_tables() SECURITY INVOKER": "everyskill_analyze_new_tables()",
+    "ALTER TABLE skills ADD FOREIGN KEY (id) REFERENCES user_skill_views (id)": "skills (id)",
 }
 
 
 async def test_an_untouched_database_passes_inspection(clone: Clone) -> None:
     findings = await inspect(clone.service_url)
-    assert len(findings) == 7
+    assert len(findings) == 9
     assert [finding for finding in findings if not finding.ok] == []
 
 
@@ -392,6 +407,37 @@ async def test_inspection_finds_each_weakening_of_each_table(
         await owner.execute(WEAKENINGS[weakening].format(table=table))
         wrong = [finding for finding in await inspect(clone.service_url) if not finding.ok]
         assert any(re.search(rf"\b{table}\b", finding.detail) for finding in wrong), table
+
+
+@pytest.mark.parametrize("weakening", OTHER_WEAKENINGS)
+async def test_inspection_finds_what_a_login_could_do_past_the_policies(
+    clone: Clone, owner: asyncpg.Connection, weakening: str
+) -> None:
+    await owner.execute(weakening)
+    [wrong] = [finding for finding in await inspect(clone.service_url) if not finding.ok]
+    assert OTHER_WEAKENINGS[weakening] in wrong.detail
+
+
+async def test_inspection_finds_each_reference_that_is_missing_or_not_enforced(
+    clone: Clone, owner: asyncpg.Connection
+) -> None:
+    keys = "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'f'"
+    for table, name, definition in await owner.fetch(keys):
+        for weakening in (f"DROP CONSTRAINT {name}", f"ADD CONSTRAINT {name} {definition} NOT VALID"):
+            await owner.execute(f"ALTER TABLE {table} {weakening}")
+            [wrong] = [finding for finding in await inspect(clone.service_url) if not finding.ok]
+            assert wrong.name == "foreign keys"
+            assert f"{table} {definition.removeprefix('FOREIGN KEY ')}" in wrong.detail
+        await owner.execute(f"ALTER TABLE {table} VALIDATE CONSTRAINT {name}")
+
+
+async def test_what_an_extension_brings_along_is_no_weakening(clone: Clone, owner: asyncpg.Connection) -> None:
+    await owner.execute(
+        "CREATE VIEW statistics AS SELECT 1; GRANT SELECT ON statistics TO PUBLIC;"
+        "CREATE FUNCTION reset() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';"
+        "ALTER EXTENSION plpgsql ADD VIEW statistics; ALTER EXTENSION plpgsql ADD FUNCTION reset()"
+    )
+    assert all(finding.ok for finding in await inspect(clone.service_url))
 
 
 async def test_the_canary_itself_crosses_when_the_border_is_open(clone: Clone, owner: asyncpg.Connection) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 
 from everyskill.database.opening import CONNECT_SECONDS, UNNAMED, Connect, open_one, opening
-from everyskill.database.policies import APP_ROLE, TENANT_COLUMNS
+from everyskill.database.policies import APP_ROLE, OPERATOR_ROLE, TENANT_COLUMNS
 from everyskill.database.revisions import HEAD, REVISIONS
 from everyskill.errors import (
     DatabaseDamaged,
@@ -36,10 +36,24 @@ STATISTICS_SECONDS = 1.0
 # Of a table that somebody locks it waits even for the size: no call may, whatever table it is about.
 ANALYZE_NEW_TABLES = "SELECT set_config('lock_timeout', '1ms', true); SELECT public.everyskill_analyze_new_tables()"
 
+# Members of these read or write the server's files, or see every tenant. CREATEROLE is among what is refused below
+# because before PostgreSQL 16 it grants any role, the owner's too; REPLICATION because it copies all rows.
+UNSAFE_ROLES = ("pg_execute_server_program", "pg_read_server_files", "pg_write_server_files", OPERATOR_ROLE)
+
 _ROLE = """
 SELECT current_user AS name,
-       EXISTS (SELECT FROM pg_roles AS r
-                WHERE (r.rolsuper OR r.rolbypassrls) AND pg_has_role(session_user, r.oid, 'MEMBER')) AS bypasses,
+       (SELECT CASE WHEN r.rolsuper OR r.rolbypassrls THEN 'a superuser or a role with BYPASSRLS'
+                    WHEN r.rolreplication THEN 'a role with REPLICATION'
+                    WHEN r.rolcreaterole THEN 'a role with CREATEROLE'
+                    ELSE 'a member of ' || r.rolname END
+          FROM pg_roles AS r
+         WHERE (r.rolsuper OR r.rolbypassrls OR r.rolreplication OR r.rolcreaterole OR r.rolname = ANY($3))
+           AND pg_has_role(session_user, r.oid, 'MEMBER')
+         ORDER BY r.rolsuper DESC, r.rolbypassrls DESC, r.rolname LIMIT 1) AS power,
+       EXISTS (SELECT FROM pg_database AS d, pg_namespace AS n
+                WHERE d.datname = current_database() AND n.nspname = 'public'
+                  AND (pg_has_role(session_user, d.datdba, 'MEMBER')
+                       OR pg_has_role(session_user, n.nspowner, 'MEMBER'))) AS owns_database,
        EXISTS (SELECT FROM pg_class AS c
                 WHERE c.relname = ANY($1) AND c.relnamespace = to_regnamespace('public')
                   AND pg_has_role(session_user, c.relowner, 'MEMBER')) AS owns,
@@ -107,11 +121,13 @@ async def check_serving(connection: AnyConnection) -> None:
     version = connection.get_server_version()
     if version.major < MIN_POSTGRES:
         raise PostgresTooOld(f"{version.major}.{version.minor}")
-    [role] = await connection.fetch(_ROLE, list(TENANT_COLUMNS), APP_ROLE)
-    if role["bypasses"]:
-        raise UnsafeRole(role["name"], "is, or may become, a superuser or a role with BYPASSRLS")
+    [role] = await connection.fetch(_ROLE, list(TENANT_COLUMNS), APP_ROLE, UNSAFE_ROLES)
+    if role["power"]:
+        raise UnsafeRole(role["name"], f"is, or may become, {role['power']}")
     if role["owns"]:
         raise UnsafeRole(role["name"], "owns the tables, or may become their owner")
+    if role["owns_database"]:
+        raise UnsafeRole(role["name"], "owns the database or its schema public, or may become their owner")
     if role["is_shadowed"]:
         raise UnsafeRole(role["name"], "finds tables of another schema where ours are meant (search_path)")
     if not role["migrated"]:

@@ -10,6 +10,8 @@ from msgspec import Struct
 from everyskill.database.connections import check_revision, check_serving, connect_once, read_revision
 from everyskill.database.policies import (
     APP_ROLE,
+    DEFINER_FUNCTIONS,
+    FOREIGN_KEYS,
     GRANTS,
     OPERATOR_ROLE,
     POLICIES,
@@ -40,6 +42,36 @@ SELECT t.tgname
   FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid
  WHERE c.relnamespace = 'public'::regnamespace AND t.tgenabled IN ('O', 'A')
 """
+# What the login may do itself, or as any role that it may become: by PUBLIC, by columns, by PostgreSQL's own roles too.
+# `aclexplode(acldefault)` lists the privileges that this version of PostgreSQL has.
+_PRIVILEGES = """
+WITH roles AS (SELECT oid FROM pg_roles WHERE pg_has_role(session_user, oid, 'MEMBER'))
+SELECT c.relname, session_user::text, p.privilege_type
+  FROM pg_class AS c, aclexplode(acldefault('r', c.relowner)) AS p
+ WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+   AND NOT EXISTS (SELECT FROM pg_depend AS d
+                    WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+   AND EXISTS (SELECT FROM roles AS r
+                WHERE CASE WHEN p.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES')
+                           THEN has_any_column_privilege(r.oid, c.oid, p.privilege_type)
+                           ELSE has_table_privilege(r.oid, c.oid, p.privilege_type) END)
+UNION ALL
+SELECT 'schema public', session_user::text, 'CREATE'
+ WHERE EXISTS (SELECT FROM roles AS r WHERE has_schema_privilege(r.oid, 'public', 'CREATE'))
+"""
+_FOREIGN_KEYS = """
+SELECT conrelid::regclass::text, replace(pg_get_constraintdef(oid), 'FOREIGN KEY ', '')
+  FROM pg_constraint WHERE contype = 'f' AND connamespace = 'public'::regnamespace
+"""
+_DEFINER_FUNCTIONS = """
+SELECT p.oid::regprocedure || ' ' || coalesce(array_to_string(p.proconfig, ' '), 'without settings')
+  FROM pg_proc AS p
+ WHERE p.prosecdef AND p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+   AND NOT EXISTS (SELECT FROM pg_depend AS d
+                    WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+   AND EXISTS (SELECT FROM pg_roles AS r
+                WHERE pg_has_role(session_user, r.oid, 'MEMBER') AND has_function_privilege(r.oid, p.oid, 'EXECUTE'))
+"""
 _ENTER = f"SELECT set_config('{TENANT_SETTING}', $1, true)"
 
 
@@ -52,8 +84,8 @@ class Finding(Struct, frozen=True):
 
 
 async def inspect(url: str) -> list[Finding]:
-    """Checks revision, role, forced row-level security, policies, grants and triggers, and tries to reach another
-    tenant's rows.
+    """Checks revision, role, row-level security, policies, privileges, foreign keys, functions and triggers, and tries to
+    reach another tenant's rows.
 
     `url` is that of the login that serves. Nothing is left behind: the canary lives in a transaction that is undone.
     Raises DatabaseUnreachable.
@@ -84,6 +116,7 @@ async def _inspect(connection: asyncpg.Connection) -> list[Finding]:
     findings = [await _revision(connection), await _role(connection)]
     if all(finding.ok for finding in findings):
         findings += [await _forced(connection), await _policies(connection), await _grants(connection)]
+        findings += [await _foreign_keys(connection), await _functions(connection)]
         findings += [await _triggers(connection), await _canary_finding(connection)]
     return findings
 
@@ -128,9 +161,24 @@ async def _policies(connection: asyncpg.Connection) -> Finding:
 
 
 async def _grants(connection: asyncpg.Connection) -> Finding:
-    found = await find_grants(connection)
-    wrong = sorted({f"{grant.privilege} on {grant.table} to {grant.role}" for grant in found ^ set(GRANTS)})
+    held = {Grant(*row) for row in await connection.fetch(_PRIVILEGES)}
+    given = {(grant.table, grant.privilege) for grant in GRANTS if grant.role == APP_ROLE}
+    too_many = {grant for grant in held if (grant.table, grant.privilege) not in given}
+    differing = (await find_grants(connection) ^ set(GRANTS)) | too_many
+    wrong = sorted({f"{grant.privilege} on {grant.table} to {grant.role}" for grant in differing})
     return Finding("grants", not wrong, _list("missing or too many:", wrong))
+
+
+async def _foreign_keys(connection: asyncpg.Connection) -> Finding:
+    found = {f"{table} {key}" for table, key in await connection.fetch(_FOREIGN_KEYS)}
+    wanted = {f"{table} {key}" for table, keys in FOREIGN_KEYS.items() for key in keys}
+    return Finding("foreign keys", found == wanted, _list("missing, changed or unknown:", sorted(found ^ wanted)))
+
+
+async def _functions(connection: asyncpg.Connection) -> Finding:
+    found = {row[0] for row in await connection.fetch(_DEFINER_FUNCTIONS)}
+    wrong = sorted(found ^ DEFINER_FUNCTIONS)
+    return Finding("functions with the owner's privileges", not wrong, _list("missing, changed or unknown:", wrong))
 
 
 async def _triggers(connection: asyncpg.Connection) -> Finding:

@@ -1,4 +1,4 @@
-"""The wanted policies, grants and triggers, as data. Migrations create them, `db check` compares."""
+"""The wanted policies, grants, references and triggers, as data: `db check` compares them."""
 
 from msgspec import Struct
 
@@ -90,6 +90,37 @@ GRANTS: tuple[Grant, ...] = tuple(
         ]
     )
 )
+
+# The functions that run with their owner's privileges: signature and settings, of which search_path holds off others'.
+DEFINER_FUNCTIONS = {"everyskill_analyze_new_tables() search_path=pg_catalog, pg_temp"}
+
+# What each table refers to. All carry the tenant: PostgreSQL checks references past every policy.
+FOREIGN_KEYS = {
+    "users": {"(tenant_id) REFERENCES tenants(id)"},
+    "skills": {
+        "(tenant_id) REFERENCES tenants(id)",
+        "(tenant_id, author_id) REFERENCES users(tenant_id, id) ON DELETE SET NULL (author_id)",
+        "(tenant_id, published_version_id, published_version) REFERENCES skill_versions(tenant_id, id, version)"
+        " ON DELETE SET NULL (published_version_id, published_version)",
+    },
+    "skill_versions": {
+        "(tenant_id) REFERENCES tenants(id)",
+        "(tenant_id, skill_id) REFERENCES skills(tenant_id, id) ON DELETE CASCADE",
+        "(tenant_id, created_by) REFERENCES users(tenant_id, id) ON DELETE SET NULL (created_by)",
+    },
+    "skill_feedback": {
+        "(tenant_id) REFERENCES tenants(id)",
+        "(tenant_id, skill_id) REFERENCES skills(tenant_id, id) ON DELETE CASCADE",
+        "(tenant_id, skill_version_id) REFERENCES skill_versions(tenant_id, id) ON DELETE SET NULL (skill_version_id)",
+        "(tenant_id, user_id) REFERENCES users(tenant_id, id) ON DELETE SET NULL (user_id)",
+    },
+    "user_skill_views": {
+        "(tenant_id) REFERENCES tenants(id)",
+        "(tenant_id, user_id) REFERENCES users(tenant_id, id) ON DELETE CASCADE",
+        "(tenant_id, skill_id) REFERENCES skills(tenant_id, id) ON DELETE CASCADE",
+    },
+    "feed_checkpoints": {"(tenant_id, user_id) REFERENCES users(tenant_id, id) ON DELETE CASCADE"},
+}
 
 # The triggers that keep the rules whoever writes, each with its table (docs/decisions/0011).
 TRIGGERS = {
