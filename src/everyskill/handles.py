@@ -1,8 +1,9 @@
 """connect(url) gives a Database, and its tenant(id) a Tenant, whose methods are the functions of `services`."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -23,7 +24,7 @@ from everyskill.database.connections import (
 from everyskill.database.feed.limits import DEFAULT_LIMITS, FeedLimits
 from everyskill.database.opening import Connect, restarting
 from everyskill.database.people import tenant_list
-from everyskill.errors import DatabaseNotMigrated, DatabaseUnreachable, InvalidSetting, MissingExtra
+from everyskill.errors import DatabaseNotMigrated, DatabaseUnreachable, EverySkillError, InvalidSetting, MissingExtra
 from everyskill.extras import extra
 from everyskill.model.tenants import TenantInfo
 from everyskill.services.tenant_scope import TenantScope
@@ -283,12 +284,15 @@ async def _embedded(url: str) -> "AsyncIterator[EmbeddedServer]":
 async def _start(url: str) -> "EmbeddedServer":
     with extra("embedded"):
         from everyskill.embedded import EmbeddedServer, data_folder  # noqa: PLC0415 - an extra
-    starting = asyncio.ensure_future(asyncio.to_thread(EmbeddedServer.start, data_folder(url)))
+    given_up = threading.Event()
+    starting = asyncio.ensure_future(asyncio.to_thread(EmbeddedServer.start, data_folder(url), given_up=given_up))
     try:
         return await asyncio.shield(starting)
     except asyncio.CancelledError:
         # The thread goes on all the same, and nobody else would stop what it starts.
-        await asyncio.to_thread((await starting).stop)
+        given_up.set()
+        with suppress(EverySkillError):
+            await asyncio.to_thread((await starting).stop)
         raise
 
 

@@ -59,6 +59,16 @@ print(server.service_url, flush=True)
 sys.stdin.read()
 """
 
+# Holds the lock under which a server is started.
+HOLDER = """
+import sys
+from pathlib import Path
+from fasteners import InterProcessLock
+with InterProcessLock(Path(sys.argv[1]) / "everyskill.start.lock"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
 # The main thread enters and leaves catch_warnings, which undoes what another thread set in its own.
 OPENING_BESIDE_CATCH_WARNINGS = """
 import asyncio, sys, warnings
@@ -315,6 +325,69 @@ async def test_an_opening_that_is_cancelled_leaves_no_server(folder: Path) -> No
     with pytest.raises(asyncio.CancelledError):
         await opening
     assert not (folder / "postmaster.pid").exists()
+
+
+@pytest.fixture
+def held(folder: Path, used: None) -> Iterator[subprocess.Popen[str]]:
+    """A program that was stopped while it started the server of the folder, as by Ctrl-Z."""
+    program = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert program.stdout is not None
+    program.stdout.readline()
+    program.send_signal(signal.SIGSTOP)
+    yield program
+    program.kill()
+    program.communicate()
+
+
+@pytest.mark.usefixtures("held")
+def test_a_folder_that_a_stopped_program_is_starting_is_in_use(folder: Path) -> None:
+    with pytest.raises(DataDirectoryInUse, match=r"everyskill\.start\.lock"):
+        EmbeddedServer.start(folder, lock_seconds=0.2)
+
+
+async def test_an_opening_that_waits_for_a_stopped_program_can_be_cancelled(
+    folder: Path, held: subprocess.Popen[str]
+) -> None:
+    opening = asyncio.ensure_future(everyskill.connect(f"embedded://{folder}").__aenter__())
+    await asyncio.sleep(0.3)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert held.poll() is None
+
+
+async def test_a_restart_that_waits_for_a_stopped_program_keeps_nobody_from_closing(
+    folder: Path, template: Path
+) -> None:
+    copy(template, folder)
+    server = await asyncio.to_thread(EmbeddedServer.start, folder)
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: ASYNC220
+    assert holder.stdout is not None
+    await asyncio.to_thread(holder.stdout.readline)
+    restart = asyncio.ensure_future(asyncio.to_thread(server.restart_if_ended))
+    await asyncio.sleep(0.3)
+    await asyncio.to_thread(server.stop)
+    with pytest.raises(DataDirectoryInUse):
+        await restart
+    assert holder.poll() is None
+    assert postmaster(folder) is None
+    holder.kill()
+    holder.communicate()
+
+
+async def test_other_folders_do_not_wait_for_a_stopped_program(
+    folder: Path, template: Path, held: subprocess.Popen[str]
+) -> None:
+    copy(template, folder.with_name("other"))
+    opening = asyncio.ensure_future(asyncio.to_thread(EmbeddedServer.start, folder))
+    await asyncio.sleep(0.3)
+    other = await asyncio.to_thread(EmbeddedServer.start, folder.with_name("other"))
+    await asyncio.to_thread(other.stop)
+    assert not opening.done()
+    held.kill()
+    await asyncio.to_thread((await opening).stop)
 
 
 @pytest.mark.parametrize("name", ["long" * 40, "a b,c'd\"e$HOME`f`:g@h%41"])

@@ -1,9 +1,9 @@
 """Counts the programs that use a data folder, by file locks that end with the program; the last one stops the server.
 
-Each program holds a shared lock on one file. Whoever gets the exclusive lock was the last.
+Each program holds a shared lock on one file. Whoever gets the exclusive lock was the last. Hold the folder's
+`thread_lock` around every call: file locks exclude other processes, not other threads.
 """
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,9 +16,6 @@ from everyskill.embedded.process import stop_server
 from everyskill.errors import DataDirectoryInUse
 
 REFERENCES_LOCK_FILE = "everyskill.users.lock"
-
-# Hold it around every call of this module: file locks exclude other processes, not other threads.
-thread_lock = threading.Lock()
 
 
 @dataclass

