@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import asyncpg
 import httpx
@@ -388,6 +389,25 @@ async def test_other_folders_do_not_wait_for_a_stopped_program(
     assert not opening.done()
     held.kill()
     await asyncio.to_thread((await opening).stop)
+
+
+def test_a_link_to_the_folder_lasts_as_long_as_programs_use_it(folder: Path, template: Path) -> None:
+    data = folder / "long" / ("x" * 120)
+    data.parent.mkdir(parents=True)
+    copy(template, data)
+    first, second = EmbeddedServer.start(data), EmbeddedServer.start(data)
+    link = Path(unquote(first.service_url.partition("host=")[2].partition("&")[0]))
+    first.stop()
+    assert link.is_symlink()
+    second.stop()
+    assert not link.is_symlink()
+    # Its next start makes it anew, and where the folder is removed under a program, it goes too.
+    last = EmbeddedServer.start(data)
+    assert link.is_symlink()
+    kill_postmaster(data)
+    shutil.rmtree(data)
+    last.stop()
+    assert not link.is_symlink()
 
 
 @pytest.mark.parametrize("name", ["long" * 40, "a b,c'd\"e$HOME`f`:g@h%41"])

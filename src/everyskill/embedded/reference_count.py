@@ -13,6 +13,7 @@ from fasteners import InterProcessReaderWriterLock
 
 from everyskill.embedded.binaries import Binaries
 from everyskill.embedded.process import stop_server
+from everyskill.embedded.sockets import remove_link
 from everyskill.errors import DataDirectoryInUse
 
 REFERENCES_LOCK_FILE = "everyskill.users.lock"
@@ -54,7 +55,9 @@ def release_reference(data_folder: Path, *, stop: bool = True) -> None:
         return
     del _references[data_folder]
     references.lock.release_read_lock()
-    if stop and data_folder.exists():
+    if not data_folder.exists():
+        remove_link(data_folder)
+    elif stop:
         _stop_if_last(data_folder, references)
 
 
@@ -63,5 +66,6 @@ def _stop_if_last(data_folder: Path, references: _References) -> None:
     try:
         if references.lock.acquire_write_lock(blocking=False):
             stop_server(data_folder, references.binaries)
+            remove_link(data_folder)
     finally:
         references.lock.release_write_lock()

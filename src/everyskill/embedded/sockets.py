@@ -30,14 +30,29 @@ def short_path(data_folder: Path) -> str:
 
     The link is also used for a path with a comma, which in a URL's `host` would separate two hosts.
     """
-    path = str(data_folder)
-    if len(os.fsencode(path)) <= MAX_FOLDER_BYTES and "," not in path:
-        return path
-    folder = runtime_folder(os.environ.get("XDG_RUNTIME_DIR", ""), Path(tempfile.gettempdir()))
-    link = folder / sha256(os.fsencode(path)).hexdigest()[:16]
+    if _fits(data_folder):
+        return str(data_folder)
+    link = _link(data_folder)
     if not link.is_symlink():
         link.symlink_to(data_folder)
     return str(link)
+
+
+def remove_link(data_folder: Path) -> None:
+    """Removes the folder's symbolic link, if it has one. Where that fails it stays, and does no harm."""
+    with suppress(OSError):
+        if not _fits(data_folder):
+            _link(data_folder).unlink()
+
+
+def _fits(data_folder: Path) -> bool:
+    path = str(data_folder)
+    return len(os.fsencode(path)) <= MAX_FOLDER_BYTES and "," not in path
+
+
+def _link(data_folder: Path) -> Path:
+    folder = runtime_folder(os.environ.get("XDG_RUNTIME_DIR", ""), Path(tempfile.gettempdir()))
+    return folder / sha256(os.fsencode(data_folder)).hexdigest()[:16]
 
 
 def runtime_folder(xdg_runtime_dir: str, temp_folder: Path) -> Path:
