@@ -16,10 +16,9 @@ from everyskill.database.connection_shares import ConnectionShares
 from everyskill.database.connections import (
     check_revision,
     check_serving,
-    connect_once,
+    open_connection,
     open_pool,
     read_revision,
-    translate_driver_errors,
 )
 from everyskill.database.feed.limits import DEFAULT_LIMITS, FeedLimits
 from everyskill.database.opening import Connect, restarting
@@ -150,12 +149,8 @@ class Database:
         On a connection of its own: calls that hold all others say nothing of the database.
         """
         self._require_open()
-        connection = await connect_once(self._url, connect=self._connect)
-        try:
-            with translate_driver_errors():
-                await check_serving(connection)
-        finally:
-            await connection.close()
+        async with open_connection(self._url, connect=self._connect) as connection:
+            await check_serving(connection)
 
     def _require_open(self) -> None:
         if self._pool is None:
@@ -297,13 +292,11 @@ async def _start(url: str) -> "EmbeddedServer":
 
 
 async def _migrate(url: str) -> None:
-    connection = await connect_once(url)
     try:
-        check_revision(await read_revision(connection))
+        async with open_connection(url) as connection:
+            check_revision(await read_revision(connection))
     except DatabaseNotMigrated:
         # Alembic takes half a second to import, and nearly every start finds nothing to do.
         from everyskill.migrations import upgrade  # noqa: PLC0415
 
         await upgrade(url)
-    finally:
-        await connection.close()

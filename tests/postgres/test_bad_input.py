@@ -3,6 +3,7 @@
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -11,12 +12,14 @@ from msgspec.structs import replace
 
 import everyskill
 from everyskill import errors
+from everyskill.backup.dump import dump
+from everyskill.database.inspection import inspect
 from everyskill.database.policies import TENANT_COLUMNS
 from everyskill.errors import EverySkillError
 from everyskill.handles import Database, Tenant, list_tenants
 from everyskill.model import SkillFile, SkillFolder
 from everyskill.model.whats_new import FeedCursor
-from tests.support.databases import Clone
+from tests.support.databases import DISCONNECTING, Clone
 from tests.support.skills import folder, publish
 
 NOW = datetime.now(UTC)
@@ -179,6 +182,21 @@ def test_every_error_has_a_code_of_its_own_and_a_sentence() -> None:
     codes = [kind.code for kind in kinds]
     assert len(set(codes)) == len(codes)
     assert str(errors.SkillNotFound("{x}")) == "There is no skill '{x}' in this tenant."
+
+
+async def test_a_server_that_ends_during_a_question_is_unreachable(
+    clone: Clone, database: Database, owner: asyncpg.Connection, tmp_path: Path
+) -> None:
+    await owner.execute(DISCONNECTING)
+    for asked in (
+        everyskill.connect(clone.service_url).__aenter__(),
+        database.check(),
+        list_tenants(clone.owner_url),
+        inspect(clone.service_url),
+        dump(clone.superuser_url, tmp_path / "dump", own_programs=None),
+    ):
+        with pytest.raises(errors.DatabaseUnreachable, match="terminating connection"):
+            await asked
 
 
 # -- a database that must not be served from ----------------------------------------------------------------------

@@ -38,8 +38,9 @@ from everyskill.errors import (
     InvalidSetting,
     ServerUpgradeFailed,
 )
-from everyskill.handles import Database
+from everyskill.handles import Database, superuser_url
 from tests.support import service_process
+from tests.support.databases import DISCONNECTING
 
 # In memory where there is plenty: without it, two thirds of the time goes by waiting for the disk.
 MEMORY = Path("/dev/shm")
@@ -761,6 +762,18 @@ async def test_a_caller_who_gives_up_leaves_the_restart_to_the_others(folder: Pa
     answers = await asyncio.gather(*waiting, return_exceptions=True)
     await asyncio.to_thread(server.stop)
     assert answers == [None] * 4
+
+
+@pytest.mark.usefixtures("used")
+async def test_a_server_that_ends_while_a_database_is_opened_is_unreachable(folder: Path) -> None:
+    url = f"embedded://{folder}"
+    async with everyskill.connect(url), superuser_url(url) as superuser:
+        connection = await asyncpg.connect(superuser)
+        await connection.execute(DISCONNECTING)
+        await connection.close()
+    with pytest.raises(DatabaseUnreachable, match="terminating connection"):
+        await everyskill.connect(url).__aenter__()
+    assert not (folder / "postmaster.pid").exists()
 
 
 async def test_a_data_folder_that_was_removed_is_not_made_again(database: Database, folder: Path) -> None:

@@ -20,6 +20,13 @@ TEMPLATE = "everyskill_template"
 # Safety against power cuts is not what these tests are about, and it is most of what a commit costs.
 FAST = ["fsync = off", "full_page_writes = off", "max_connections = 300"]
 
+# Whoever reads the revision from here on is disconnected in the midst of it.
+DISCONNECTING = """
+ALTER TABLE alembic_version RENAME TO kept;
+CREATE VIEW alembic_version AS SELECT pg_terminate_backend(pg_backend_pid())::text AS version_num;
+GRANT SELECT ON alembic_version TO everyskill_app, everyskill_operator
+"""
+
 _numbers = itertools.count()
 
 

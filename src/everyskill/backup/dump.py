@@ -13,7 +13,7 @@ import msgspec
 from everyskill.backup.contents import Contents, read_contents
 from everyskill.backup.dump_file import CONTENTS, DATABASE, new_dump_file
 from everyskill.backup.programs import CHUNK_BYTES, Programs, find_programs, first_error, login_of
-from everyskill.database.connections import connect_once, read_revision, translate_driver_errors
+from everyskill.database.connections import close_quietly, connect_once, read_revision, translate_driver_errors
 from everyskill.database.revisions import HEAD
 from everyskill.errors import DatabaseNotMigrated, DumpFailed, MissingPrivilege
 
@@ -43,7 +43,7 @@ async def dump(url: str, path: Path, *, own_programs: Path | None) -> Contents:
             await _run_pg_dump(programs, url, snapshot, archive)
             archive.writestr(CONTENTS, msgspec.json.encode(contents))
     finally:
-        await connection.close()
+        await close_quietly(connection)
     return contents
 
 

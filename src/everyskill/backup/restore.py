@@ -14,7 +14,7 @@ from msgspec import Struct
 from everyskill.backup.contents import Contents, Role, find_anything, quoted
 from everyskill.backup.dump_file import open_dump_file
 from everyskill.backup.programs import CHUNK_BYTES, Programs, find_programs, first_error, login_of
-from everyskill.database.connections import MIN_POSTGRES, connect_once, translate_driver_errors
+from everyskill.database.connections import MIN_POSTGRES, close_quietly, connect_once, translate_driver_errors
 from everyskill.database.inspection import Finding, inspect_as_member
 from everyskill.database.policies import APP_ROLE, OPERATOR_ROLE
 from everyskill.errors import DatabaseNotEmpty, MissingPrivilege, PostgresTooOld, RestoreFailed
@@ -61,7 +61,7 @@ async def restore(url: str, path: Path, *, own_programs: Path | None) -> Restore
             async with _missing_roles(connection, contents) as made:
                 await _run(programs, url, dumped, _Script(login, contents), drop_timeout=version < TIMEOUT_SINCE)
         finally:
-            await connection.close()
+            await close_quietly(connection)
     return Restored(contents.counts if contents else None, made, await inspect_as_member(url))
 
 

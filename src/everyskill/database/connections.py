@@ -4,8 +4,8 @@ It refuses a wrong server, a wrong role and a wrong revision.
 """
 
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import asyncpg
@@ -19,6 +19,7 @@ from everyskill.errors import (
     DatabaseReadOnly,
     DatabaseTooNew,
     DatabaseUnreachable,
+    EverySkillError,
     InvalidSetting,
     LockTimeout,
     MissingPrivilege,
@@ -75,6 +76,23 @@ async def connect_once(
         options = {"timeout": CONNECT_SECONDS, "command_timeout": answer_seconds} | UNNAMED
         connection, _ = await open_one(url, connect, **options)
     return connection
+
+
+@asynccontextmanager
+async def open_connection(url: str, *, connect: Connect = asyncpg.connect) -> AsyncIterator[asyncpg.Connection]:
+    """The same until the end of the block, in which errors of the driver are translated too."""
+    connection = await connect_once(url, connect=connect)
+    try:
+        with translate_driver_errors():
+            yield connection
+    finally:
+        await close_quietly(connection)
+
+
+async def close_quietly(connection: asyncpg.Connection) -> None:
+    """Closes it, lost or not: what ended the block before says more than a server that is no longer there."""
+    with suppress(EverySkillError), translate_driver_errors():
+        await connection.close(timeout=CONNECT_SECONDS)
 
 
 async def open_pool(

@@ -7,7 +7,7 @@ from uuid import uuid4
 import asyncpg
 from msgspec import Struct
 
-from everyskill.database.connections import check_revision, check_serving, connect_once, read_revision
+from everyskill.database.connections import check_revision, check_serving, open_connection, read_revision
 from everyskill.database.policies import (
     APP_ROLE,
     DEFINER_FUNCTIONS,
@@ -90,26 +90,20 @@ async def inspect(url: str) -> list[Finding]:
     `url` is that of the login that serves. Nothing is left behind: the canary lives in a transaction that is undone.
     Raises DatabaseUnreachable.
     """
-    connection = await connect_once(url)
-    try:
+    async with open_connection(url) as connection:
         return await _inspect(connection)
-    finally:
-        await connection.close()
 
 
 async def inspect_as_member(url: str) -> list[Finding]:
     """The same where `url` is a superuser's: as a role that is only a member of everyskill_app, and dropped again."""
     member = f"everyskill_check_{uuid4().hex}"
-    connection = await connect_once(url)
-    try:
+    async with open_connection(url) as connection:
         await connection.execute(f"CREATE ROLE {member} IN ROLE {APP_ROLE}")
         try:
             await connection.execute(f"SET SESSION AUTHORIZATION {member}")
             return await _inspect(connection)
         finally:
             await connection.execute(f"RESET SESSION AUTHORIZATION; DROP ROLE {member}")
-    finally:
-        await connection.close()
 
 
 async def _inspect(connection: asyncpg.Connection) -> list[Finding]:

@@ -1,6 +1,6 @@
 """Lists all tenants, for the operator: the only question that stands above the tenants."""
 
-from everyskill.database.connections import check_revision, connect_once, read_revision, translate_driver_errors
+from everyskill.database.connections import check_revision, open_connection, read_revision
 from everyskill.database.people.tenants import TENANT_INFO_COLUMNS
 from everyskill.database.policies import OPERATOR_ROLE
 from everyskill.database.statements import read_rows
@@ -14,13 +14,9 @@ _MAY_LIST = "SELECT current_user, coalesce(pg_has_role(current_user, to_regrole(
 
 async def list_tenants(url: str) -> list[TenantInfo]:
     """All tenants by id. Raises MissingPrivilege for a login that is not an operator's, DatabaseNotMigrated."""
-    connection = await connect_once(url)
-    try:
-        with translate_driver_errors():
-            [login] = await connection.fetch(_MAY_LIST, OPERATOR_ROLE)
-            if not login["may_list"]:
-                raise MissingPrivilege(login["current_user"], f"membership in {OPERATOR_ROLE}")
-            check_revision(await read_revision(connection))
-            return read_rows(await connection.fetch(_LIST_TENANTS), TenantInfo)
-    finally:
-        await connection.close()
+    async with open_connection(url) as connection:
+        [login] = await connection.fetch(_MAY_LIST, OPERATOR_ROLE)
+        if not login["may_list"]:
+            raise MissingPrivilege(login["current_user"], f"membership in {OPERATOR_ROLE}")
+        check_revision(await read_revision(connection))
+        return read_rows(await connection.fetch(_LIST_TENANTS), TenantInfo)
