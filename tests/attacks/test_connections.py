@@ -368,6 +368,16 @@ async def test_one_tenant_has_half_of_the_places(
     assert answers.count(204) == 4
 
 
+async def test_a_stranger_who_gives_way_frees_its_place_before_others_come() -> None:
+    places = Places(replace(SETTINGS, unauthenticated_limit=1))
+    with pytest.raises(TimeoutError):  # noqa: PT012 - the block is what times out
+        async with asyncio.timeout(10) as first:
+            with take_place(cast(Any, {}), places).waiting_for_body(first):
+                with take_place(cast(Any, {}), places).waiting_for_body(asyncio.timeout(10)):
+                    assert places.taken == 1
+                await asyncio.sleep(10)
+
+
 async def test_a_stranger_whose_time_is_up_gives_way_without_an_error() -> None:
     place = take_place(cast(Any, {}), Places(replace(SETTINGS, unauthenticated_limit=1)))
     admitted: list[Place] = []

@@ -24,7 +24,7 @@ class Places:
         self.limit_of_unauthenticated = settings.unauthenticated_limit
         self.taken = 0
         self.taken_by: Counter[str] = Counter()
-        self.unauthenticated: dict[asyncio.Timeout, float] = {}
+        self.unauthenticated: dict[Place, asyncio.Timeout] = {}
 
 
 class Place:
@@ -67,16 +67,18 @@ class Place:
             yield
             return
         if len(waiting) >= self.places.limit_of_unauthenticated:
-            oldest = min(waiting, key=lambda other: waiting[other])
-            del waiting[oldest]
+            oldest = min(waiting, key=lambda other: other.started)
+            its_timeout = waiting.pop(oldest)
+            # At once: many may come before its task runs.
+            oldest.leave()
             # Its own time may be up, without its task having run since.
-            if not oldest.expired():
-                oldest.reschedule(0)
-        waiting[timeout] = self.started
+            if not its_timeout.expired():
+                its_timeout.reschedule(0)
+        waiting[self] = timeout
         try:
             yield
         finally:
-            waiting.pop(timeout, None)
+            waiting.pop(self, None)
 
 
 def take_place(scope: Scope, places: Places) -> Place:
