@@ -42,15 +42,17 @@ SELECT t.tgname
   FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid
  WHERE c.relnamespace = 'public'::regnamespace AND t.tgenabled IN ('O', 'A')
 """
-# What the login may do itself, or as any role that it may become: by PUBLIC, by columns, by PostgreSQL's own roles too.
-# `aclexplode(acldefault)` lists the privileges that this version of PostgreSQL has.
+# What the login may do itself, or as any role that it may become, with our tables and with views of them: by PUBLIC, by
+# columns, by PostgreSQL's own roles too. `aclexplode(acldefault)` lists the privileges that this PostgreSQL has.
 _PRIVILEGES = """
 WITH roles AS (SELECT oid FROM pg_roles WHERE pg_has_role(session_user, oid, 'MEMBER'))
 SELECT c.relname, session_user::text, p.privilege_type
   FROM pg_class AS c, aclexplode(acldefault('r', c.relowner)) AS p
- WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-   AND NOT EXISTS (SELECT FROM pg_depend AS d
-                    WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+ WHERE (c.oid IN (SELECT to_regclass(name) FROM unnest($1::text[]) AS name)
+        OR c.relkind IN ('v', 'm') AND EXISTS (
+               SELECT FROM pg_rewrite AS w
+                 JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid
+                WHERE w.ev_class = c.oid AND d.refobjid IN (SELECT to_regclass(name) FROM unnest($1::text[]) AS name)))
    AND EXISTS (SELECT FROM roles AS r
                 WHERE CASE WHEN p.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES')
                            THEN has_any_column_privilege(r.oid, c.oid, p.privilege_type)
@@ -61,17 +63,21 @@ SELECT 'schema public', session_user::text, 'CREATE'
 """
 _FOREIGN_KEYS = """
 SELECT conrelid::regclass::text, replace(pg_get_constraintdef(oid), 'FOREIGN KEY ', '')
-  FROM pg_constraint WHERE contype = 'f' AND connamespace = 'public'::regnamespace
+  FROM pg_constraint WHERE contype = 'f' AND conrelid IN (SELECT to_regclass(name) FROM unnest($1::text[]) AS name)
 """
+# Those of owners whom the policies do not hold, or who may change them.
 _DEFINER_FUNCTIONS = """
 SELECT p.oid::regprocedure || ' ' || coalesce(array_to_string(p.proconfig, ' '), 'without settings')
   FROM pg_proc AS p
  WHERE p.prosecdef AND p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
    AND NOT EXISTS (SELECT FROM pg_depend AS d
                     WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+   AND EXISTS (SELECT FROM pg_roles AS o JOIN pg_class AS t ON t.oid = 'public.skills'::regclass
+                WHERE o.oid = p.proowner AND (o.rolsuper OR o.rolbypassrls OR pg_has_role(o.oid, t.relowner, 'MEMBER')))
    AND EXISTS (SELECT FROM pg_roles AS r
                 WHERE pg_has_role(session_user, r.oid, 'MEMBER') AND has_function_privilege(r.oid, p.oid, 'EXECUTE'))
 """
+_OUR_TABLES = [f"public.{name}" for name in (*TENANT_COLUMNS, "alembic_version")]
 _ENTER = f"SELECT set_config('{TENANT_SETTING}', $1, true)"
 
 
@@ -84,8 +90,8 @@ class Finding(Struct, frozen=True):
 
 
 async def inspect(url: str) -> list[Finding]:
-    """Checks revision, role, row-level security, policies, privileges, foreign keys, functions and triggers, and tries to
-    reach another tenant's rows.
+    """Checks revision, role, row-level security, policies, privileges, foreign keys, functions and triggers, and tries
+    to reach another tenant's rows.
 
     `url` is that of the login that serves. Nothing is left behind: the canary lives in a transaction that is undone.
     Raises DatabaseUnreachable.
@@ -155,7 +161,7 @@ async def _policies(connection: asyncpg.Connection) -> Finding:
 
 
 async def _grants(connection: asyncpg.Connection) -> Finding:
-    held = {Grant(*row) for row in await connection.fetch(_PRIVILEGES)}
+    held = {Grant(*row) for row in await connection.fetch(_PRIVILEGES, _OUR_TABLES)}
     given = {(grant.table, grant.privilege) for grant in GRANTS if grant.role == APP_ROLE}
     too_many = {grant for grant in held if (grant.table, grant.privilege) not in given}
     differing = (await find_grants(connection) ^ set(GRANTS)) | too_many
@@ -164,7 +170,7 @@ async def _grants(connection: asyncpg.Connection) -> Finding:
 
 
 async def _foreign_keys(connection: asyncpg.Connection) -> Finding:
-    found = {f"{table} {key}" for table, key in await connection.fetch(_FOREIGN_KEYS)}
+    found = {f"{table} {key}" for table, key in await connection.fetch(_FOREIGN_KEYS, _OUR_TABLES)}
     wanted = {f"{table} {key}" for table, keys in FOREIGN_KEYS.items() for key in keys}
     return Finding("foreign keys", found == wanted, _list("missing, changed or unknown:", sorted(found ^ wanted)))
 
