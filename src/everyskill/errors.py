@@ -97,7 +97,7 @@ class InvalidChoice(InvalidInput):
 
 @dataclass(eq=False)
 class TooManyIds(InvalidInput):
-    """A list of ids that is longer than one call may name."""
+    """A list of ids that is longer than one call may name. `count` is how many were read."""
 
     count: int
     highest: int
@@ -324,6 +324,15 @@ class PostgresTooOld(DatabaseNotReady):
     found: str
     code = "postgres_too_old"
     sentence = "This server is PostgreSQL {found}; EverySkill needs 15 or newer."
+
+
+@dataclass(eq=False)
+class WrongEncoding(DatabaseNotReady):
+    """A database that cannot hold every text."""
+
+    found: str
+    code = "wrong_encoding"
+    sentence = "This database is encoded in {found}; EverySkill needs one in UTF8: CREATE DATABASE … ENCODING 'UTF8'."
 
 
 @dataclass(eq=False)

@@ -3,7 +3,9 @@
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import count
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import asyncpg
@@ -15,11 +17,15 @@ from everyskill import errors
 from everyskill.backup.dump import dump
 from everyskill.database.inspection import inspect
 from everyskill.database.policies import TENANT_COLUMNS
+from everyskill.embedded import EmbeddedServer
 from everyskill.errors import EverySkillError
 from everyskill.handles import Database, Tenant, list_tenants
+from everyskill.migrations import upgrade
 from everyskill.model import SkillFile, SkillFolder
+from everyskill.model.inputs import check_ids
 from everyskill.model.whats_new import FeedCursor
-from tests.support.databases import DISCONNECTING, Clone
+from everyskill.skill_folders import import_skill_folders
+from tests.support.databases import DISCONNECTING, Clone, cloned
 from tests.support.skills import folder, publish
 
 NOW = datetime.now(UTC)
@@ -81,6 +87,8 @@ REFUSED: dict[str, tuple[Act, str]] = {
     ),
     "no SKILL.md among the files": (lambda t, s: t.publish_skill(replace(folder(), files=())), "invalid_text"),
     "size that is none": (lambda t, s: t.publish_skill(with_file(size=1.5)), "invalid_text"),
+    "a path that is listed twice": (lambda t, s: t.publish_skill(with_file(path="SKILL.md")), "invalid_text"),
+    "10,001 files": (lambda t, s: t.publish_skill(with_files(10_001)), "invalid_text"),
     "hash that is none": (lambda t, s: t.publish_skill(with_file(hash="\0")), "invalid_text"),
     "bad slug": (lambda t, s: publish(t, "../etc"), "invalid_identifier"),
     "feedback that says nothing": (lambda t, s: t.add_feedback(s), "invalid_text"),
@@ -118,14 +126,38 @@ WRONG_TYPES: dict[str, tuple[Callable[[Any, str], Awaitable[Any]], str]] = {
     "a number for a comment": (lambda t, s: t.add_feedback(s, comment=1), "invalid_text"),
     "a list for a sentiment": (lambda t, s: t.add_feedback(s, sentiment=[]), "invalid_choice"),
     "a number for a name": (lambda t, s: t.create(1), "invalid_text"),
+    "a text for include_hidden": (lambda t, s: t.get_skill("pdf", include_hidden="yes"), "invalid_argument"),
+    "a number for include_hidden": (lambda t, s: t.list_versions("pdf", include_hidden=1), "invalid_argument"),
     "a number for a tenant's slug": (lambda t, s: t.create("Acme", slug=1), "invalid_identifier"),
 }
 REFUSED |= WRONG_TYPES
+
+# Python refuses to write out a number of so many digits.
+HUGE: Any = 10**5000
+HUGE_NUMBERS: dict[str, tuple[Act, str]] = {
+    "version": (lambda t, s: t.record_skill_view("ann", s, HUGE), "invalid_version"),
+    "number": (lambda t, s: t.compare_versions("pdf", 1, HUGE), "invalid_version"),
+    "limit": (lambda t, s: t.list_skills(limit=HUGE), "invalid_limit"),
+    "at_most": (lambda t, s: t.count_whats_new("ann", HUGE), "invalid_limit"),
+    "cursor": (lambda t, s: t.get_whats_new_page("ann", cursor=HUGE), "invalid_cursor"),
+    "cursor of a list": (lambda t, s: t.list_skills(cursor=HUGE), "invalid_cursor"),
+    "status": (lambda t, s: t.list_skills(status=HUGE), "invalid_choice"),
+    "role": (lambda t, s: t.add_user("eve", role=HUGE), "invalid_choice"),
+    "sentiment": (lambda t, s: t.add_feedback(s, sentiment=HUGE), "invalid_choice"),
+    "feedback_type": (lambda t, s: t.add_feedback(s, comment="x", feedback_type=HUGE), "invalid_choice"),
+    "file size": (lambda t, s: t.publish_skill(with_file(size=HUGE)), "invalid_text"),
+}
+REFUSED |= {f"huge {name}": refused for name, refused in HUGE_NUMBERS.items()}
 
 
 def with_file(**odd: Any) -> SkillFolder:
     file = replace(SkillFile("notes.md", 1, "0" * 64), **odd)
     return replace(folder(), files=(*folder().files, file))
+
+
+def with_files(count: int) -> SkillFolder:
+    files = tuple(SkillFile(f"{number}.md", 1, "0" * 64) for number in range(1, count))
+    return replace(folder(), files=(*folder().files, *files))
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -138,7 +170,59 @@ async def test_bad_input_is_refused_by_code_and_changes_nothing(
     with pytest.raises(EverySkillError) as refused:
         await act(acme, skill.skill_id)
     assert refused.value.code == code
+    assert str(refused.value)
+    assert repr(refused.value)
     assert await everything(owner) == before
+
+
+def test_a_skill_whose_content_is_no_text_is_refused() -> None:
+    with pytest.raises(errors.InvalidText, match="content must be text"):
+        SkillFolder.from_content("pdf", name="PDF", description="…", content=None)  # type: ignore[arg-type]
+
+
+async def test_s3_the_same_files_in_another_order_are_no_change(acme: Tenant) -> None:
+    await acme.publish_skill(with_files(3))
+    turned = replace(with_files(3), files=with_files(3).files[::-1])
+    assert (await acme.publish_skill(turned)).outcome == "unchanged"
+
+
+async def test_as_many_files_as_a_folder_may_hold_are_published(acme: Tenant) -> None:
+    assert (await acme.publish_skill(with_files(10_000))).outcome == "added"
+
+
+def test_a_list_of_ids_is_read_no_further_than_one_call_may_name() -> None:
+    ids = count()
+    with pytest.raises(errors.TooManyIds):
+        check_ids("skill_ids", map(str, ids))
+    assert next(ids) == 10_001
+
+
+@pytest.mark.parametrize("root", ["\0", "\ud800"])
+async def test_a_root_that_no_path_can_be_is_named(acme: Tenant, root: str) -> None:
+    with pytest.raises(errors.SkillFolderError, match="no path"):
+        await import_skill_folders(acme, root)
+
+
+async def test_a_count_of_views_stays_at_the_greatest_there_is(acme: Tenant, owner: asyncpg.Connection) -> None:
+    skill = await publish(acme)
+    await acme.record_skill_view("ann", skill.skill_id, 1)
+    await owner.execute("UPDATE user_skill_views SET view_count = 2147483647")
+    await acme.record_skill_view("ann", skill.skill_id, 1)
+    view = await acme.get_user_view("ann", skill.skill_id)
+    assert view is not None
+    assert view.view_count == 2**31 - 1
+
+
+async def test_ids_that_no_index_can_hold_together_are_refused(database: Database, owner: asyncpg.Connection) -> None:
+    # Each is an id; random, as indexes compress.
+    tenant_id, user_id, skill_id = ("".join(map(chr, Random(n).choices(range(0x1F300, 0x1F6FF), k=255))) for n in "123")
+    await owner.execute("INSERT INTO tenants (id, name, slug) VALUES ($1, 'Long', 'long')", tenant_id)
+    await owner.execute("INSERT INTO users (tenant_id, id) VALUES ($1, $2)", tenant_id, user_id)
+    columns = "tenant_id, id, name, slug, description, category, status"
+    values = "$1, $2, 'x', 'x', 'x', 'x', 'published'"
+    await owner.execute(f"INSERT INTO skills ({columns}) VALUES ({values})", tenant_id, skill_id)
+    with pytest.raises(errors.InvalidIdentifier, match="too long"):
+        await database.tenant(tenant_id).record_skill_view(user_id, skill_id, 1)
 
 
 @pytest.mark.parametrize("url", [5, b"postgresql://localhost", "", "mysql://localhost"])
@@ -220,6 +304,22 @@ async def stranger(clone: Clone, owner: asyncpg.Connection) -> AsyncIterator[str
 
 def role_in(url: str) -> str:
     return url.removeprefix("postgresql://").partition("@")[0]
+
+
+async def test_options_that_are_no_settings_are_refused(clone: Clone) -> None:
+    assert (await opening(f"{clone.service_url}&options=-c%20x")).code == "invalid_setting"
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "EUC_JP", "SQL_ASCII"])
+async def test_a_database_that_cannot_hold_every_text_is_refused(
+    server: EmbeddedServer, owner: asyncpg.Connection, encoding: str
+) -> None:
+    template = f"template0 ENCODING '{encoding}' LOCALE_PROVIDER libc LOCALE 'C'"
+    async with cloned(server, template=template) as clone:
+        await upgrade(clone.owner_url)
+        refused = await opening(clone.service_url)
+    assert refused.code == "wrong_encoding"
+    assert encoding in str(refused)
 
 
 @pytest.mark.parametrize("grant", ["ALTER ROLE {} SUPERUSER", "ALTER ROLE {} BYPASSRLS", "GRANT postgres TO {}"])

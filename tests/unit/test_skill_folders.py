@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from everyskill.errors import InvalidArgument, MissingExtra, SkillFolderError
 from everyskill.model.inputs import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH
-from everyskill.model.skills import MAX_CONTENT_LENGTH, MAX_SLUG_LENGTH, SkillFolder
+from everyskill.model.skills import MAX_CONTENT_LENGTH, MAX_FILES, MAX_SLUG_LENGTH, SkillFolder
 from everyskill.skill_folders import (
     find_skill_folders,
     import_skill_folders,
@@ -25,7 +25,7 @@ from everyskill.skill_folders import (
     slug_of_folder,
 )
 from everyskill.skill_folders.front_matter import MAX_DEPTH, MAX_FRONT_MATTER_LENGTH
-from everyskill.skill_folders.walk import MAX_ENTRIES, list_files
+from everyskill.skill_folders.walk import list_files
 from tests.support.skill_folders import MAX_NAME, MAX_PATH, closed, dig
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "skills"
@@ -455,16 +455,16 @@ def test_links_that_multiply_without_end_are_broken(root: Path) -> None:
             (root / level / str(number)).symlink_to(f"../{chr(ord(level) + 1)}")
     (root / "d").mkdir()
     (folder / "link").symlink_to("../a")
-    assert error_of(folder).reason == f"must not hold more than {MAX_ENTRIES:,} files and folders"
+    assert error_of(folder).reason == f"must not hold more than {MAX_FILES:,} files and folders"
 
 
 def test_a_skill_may_hold_so_many_files_and_not_one_more(root: Path) -> None:
     folder = make_skill(root / "skill")
-    for number in range(1, MAX_ENTRIES):
+    for number in range(1, MAX_FILES):
         (folder / str(number)).touch()
-    assert len(list_files(folder, root=root)) == MAX_ENTRIES
+    assert len(list_files(folder, root=root)) == MAX_FILES
     (folder / "one more").touch()
-    assert error_of(folder).reason == f"must not hold more than {MAX_ENTRIES:,} files and folders"
+    assert error_of(folder).reason == f"must not hold more than {MAX_FILES:,} files and folders"
 
 
 def test_a_pipe_is_broken_and_does_not_hang(root: Path) -> None:

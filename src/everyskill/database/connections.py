@@ -1,6 +1,6 @@
 """Opens connections, refuses those that must not serve, and translates what the driver raises.
 
-It refuses a wrong server, a wrong role and a wrong revision.
+It refuses a wrong server, a wrong encoding, a wrong role and a wrong revision.
 """
 
 import time
@@ -20,12 +20,14 @@ from everyskill.errors import (
     DatabaseTooNew,
     DatabaseUnreachable,
     EverySkillError,
+    InvalidIdentifier,
     InvalidSetting,
     LockTimeout,
     MissingPrivilege,
     OutcomeUnknown,
     PostgresTooOld,
     UnsafeRole,
+    WrongEncoding,
 )
 
 MIN_POSTGRES = 15
@@ -42,7 +44,7 @@ ANALYZE_NEW_TABLES = "SELECT set_config('lock_timeout', '1ms', true); SELECT pub
 UNSAFE_ROLES = ("pg_execute_server_program", "pg_read_server_files", "pg_write_server_files", OPERATOR_ROLE)
 
 _ROLE = """
-SELECT current_user AS name,
+SELECT current_user AS name, current_setting('server_encoding') AS encoding,
        (SELECT CASE WHEN r.rolsuper OR r.rolbypassrls THEN 'a superuser or a role with BYPASSRLS'
                     WHEN r.rolreplication THEN 'a role with REPLICATION'
                     WHEN r.rolcreaterole THEN 'a role with CREATEROLE'
@@ -140,6 +142,8 @@ async def check_serving(connection: AnyConnection) -> None:
     if version.major < MIN_POSTGRES:
         raise PostgresTooOld(f"{version.major}.{version.minor}")
     [role] = await connection.fetch(_ROLE, list(TENANT_COLUMNS), APP_ROLE, UNSAFE_ROLES)
+    if role["encoding"] != "UTF8":
+        raise WrongEncoding(role["encoding"])
     if role["power"]:
         raise UnsafeRole(role["name"], f"is, or may become, {role['power']}")
     if role["owns"]:
@@ -177,6 +181,8 @@ def translate_driver_errors() -> Iterator[None]:
         raise DatabaseUnreachable("the server closed the connection") from error
     except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
         raise LockTimeout from error
+    except asyncpg.ProgramLimitExceededError as error:
+        raise InvalidIdentifier("ids", f"are too long together for an index ({error})") from error
     except (asyncpg.DataCorruptedError, asyncpg.IndexCorruptedError, asyncpg.PostgresSystemError) as error:
         raise DatabaseDamaged(str(error)) from error
     except asyncpg.ReadOnlySQLTransactionError as error:
@@ -217,6 +223,7 @@ def translate_url_errors() -> Iterator[None]:
         asyncpg.UndefinedObjectError,
         asyncpg.InvalidParameterValueError,
         asyncpg.CantChangeRuntimeParamError,
+        asyncpg.PostgresSyntaxError,
     ) as error:
         raise InvalidSetting("database URL", str(error)) from error
     except asyncpg.ProtocolViolationError as error:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import islice
 from typing import TypeVar
 
 from everyskill.errors import (
@@ -20,6 +21,7 @@ MAX_ID_LENGTH = 255
 MAX_IDS = 10_000
 MAX_LIMIT = 100
 MAX_VERSION = 2**31 - 1
+MAX_SHOWN_BITS = 128
 MAX_NAME_LENGTH = 200
 MAX_DESCRIPTION_LENGTH = 4_000
 MAX_COMMENT_LENGTH = 10_000
@@ -31,7 +33,15 @@ Choice = TypeVar("Choice", bound=StrEnum)
 def check_type(name: str, value: object, wanted: type[Kind]) -> Kind:
     """Returns a value of the wanted type. Raises InvalidArgument for any other."""
     if not isinstance(value, wanted):
-        raise InvalidArgument(name, f"a {wanted.__name__} of everyskill.model", f"a {type(value).__name__}")
+        kind = wanted.__name__ if wanted.__module__ == "builtins" else f"{wanted.__name__} of everyskill.model"
+        raise InvalidArgument(name, f"a {kind}", f"a {type(value).__name__}")
+    return value
+
+
+def shown(value: object) -> object:
+    """The value as an error may hold it: Python refuses to write out a number of thousands of digits."""
+    if isinstance(value, int) and value.bit_length() > MAX_SHOWN_BITS:
+        return f"a number of {value.bit_length():,} bits"
     return value
 
 
@@ -40,7 +50,7 @@ def check_choice(field: str, value: object, choices: type[Choice]) -> Choice:
     for choice in choices:
         if choice == value:
             return choice
-    raise InvalidChoice(field, str(value), tuple(choices))
+    raise InvalidChoice(field, str(shown(value)), tuple(choices))
 
 
 def check_id(field: str, value: str) -> str:
@@ -60,15 +70,16 @@ def check_ids(field: str, values: Iterable[str]) -> list[str]:
     """Returns the ids without duplicates, in their first order. Raises TooManyIds above 10,000."""
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise InvalidIdentifier(field, "must come as a collection of ids")
-    given = list(values)
-    # Badges ask for long lists all the time: all ids are checked at once, and each one only where that check fails.
-    if not _are_ids(given):
-        for value in given:
-            check_id(field, value)
-    unique = list(dict.fromkeys(given))
-    if len(unique) > MAX_IDS:
-        raise TooManyIds(len(unique), MAX_IDS)
-    return unique
+    remaining, unique = iter(values), dict[str, None]()
+    while given := list(islice(remaining, MAX_IDS + 1)):
+        # Badges ask for long lists all the time: all ids are checked at once, and each one only where that check fails.
+        if not _are_ids(given):
+            for value in given:
+                check_id(field, value)
+        unique |= dict.fromkeys(given)
+        if len(unique) > MAX_IDS:
+            raise TooManyIds(len(unique), MAX_IDS)
+    return list(unique)
 
 
 def check_text(field: str, value: str, *, longest: int) -> str:
@@ -102,14 +113,14 @@ def check_moment(field: str, value: datetime) -> datetime:
 def check_version(value: int) -> int:
     """Returns a version number from 1 up. Raises InvalidVersion."""
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_VERSION:
-        raise InvalidVersion(value)
+        raise InvalidVersion(shown(value))
     return value
 
 
 def check_limit(value: int) -> int:
     """Returns a page size from 1 to 100. Raises InvalidLimit."""
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_LIMIT:
-        raise InvalidLimit(value, 1, MAX_LIMIT)
+        raise InvalidLimit(shown(value), 1, MAX_LIMIT)
     return value
 
 

@@ -16,13 +16,15 @@ from everyskill.model.inputs import (
     check_id,
     check_text,
     check_type,
+    shown,
 )
 
 SKILL_FILE_NAME = "SKILL.md"
 DEFAULT_CATEGORY = "general"
 MAX_SLUG_LENGTH = 100
 MAX_CONTENT_LENGTH = 1024 * 1024
-
+# Every version keeps its list of files in one row, so the list must end somewhere.
+MAX_FILES = 10_000
 MAX_FILE_SIZE = 2**53
 BOM = "\ufeff"
 
@@ -54,7 +56,7 @@ class SkillFile(Struct, frozen=True):
         """Returns itself. Raises InvalidText where a field cannot be stored."""
         check_text("file path", self.path, longest=MAX_DESCRIPTION_LENGTH)
         if type(self.size) is not int or not 0 <= self.size <= MAX_FILE_SIZE:
-            raise InvalidText("file size", f"must be a whole number of bytes, not {self.size!r}")
+            raise InvalidText("file size", f"must be a whole number of bytes, not {shown(self.size)!r}")
         if not isinstance(self.hash, str) or not _HASH.fullmatch(self.hash):
             raise InvalidText("file hash", "must be a SHA-256 in lower-case hex")
         return self
@@ -78,7 +80,9 @@ class SkillFolder(Struct, frozen=True, kw_only=True):
     def from_content(
         cls, slug: str, *, name: str, description: str, content: str, category: str | None = None
     ) -> "SkillFolder":
-        """A skill that consists of its SKILL.md alone."""
+        """A skill that consists of its SKILL.md alone. Raises InvalidText where the content is no text."""
+        if not isinstance(content, str):
+            raise InvalidText("content", "must be text")
         only = SkillFile(SKILL_FILE_NAME, len(content.encode(errors="surrogatepass")), _hash(content))
         return cls(slug=slug, name=name, description=description, category=category, content=content, files=(only,))
 
@@ -96,8 +100,12 @@ class SkillFolder(Struct, frozen=True, kw_only=True):
             check_text("category", self.category, longest=MAX_NAME_LENGTH)
         check_content("content", self.content, longest=MAX_CONTENT_LENGTH)
         check_type("files", self.files, tuple)
+        if len(self.files) > MAX_FILES:
+            raise InvalidText("files", f"must not be more than {MAX_FILES:,}")
         for file in self.files:
             check_type("a file", file, SkillFile).checked()
+        if len({file.path for file in self.files}) < len(self.files):
+            raise InvalidText("files", "must list each path once")
         if not {_hash(self.content), _hash(BOM + self.content)} & {file.hash for file in self.files if file.is_skill}:
             raise InvalidText("files", f"must list {SKILL_FILE_NAME} with the hash of the content")
         return self

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from everyskill.errors import InvalidCursor, InvalidInput
-from everyskill.model.inputs import check_id, check_moment
+from everyskill.model.inputs import check_id, check_moment, shown
 
 WINDOW = timedelta(days=30)
 DEFAULT_LIMIT = 10
@@ -56,4 +56,4 @@ class FeedCursor(Struct, frozen=True, array_like=True):
             as_of, updated_at = check_moment("as_of", cursor.as_of), check_moment("updated_at", cursor.updated_at)
             return cls(as_of, updated_at, check_id("skill_id", cursor.skill_id))
         except (ValueError, AttributeError, RecursionError, InvalidInput) as error:
-            raise InvalidCursor(text) from error
+            raise InvalidCursor(str(shown(text))) from error

@@ -6,7 +6,15 @@ from everyskill.database.catalog.visible_at import allocate_visible_at
 from everyskill.database.people.users import lock_user
 from everyskill.database.transactions import TenantConnection
 from everyskill.errors import InvalidCursor, InvalidIdentifier, SkillNotFound, UserNotFound
-from everyskill.model.inputs import MAX_NAME_LENGTH, check_choice, check_content, check_id, check_limit, check_type
+from everyskill.model.inputs import (
+    MAX_NAME_LENGTH,
+    check_choice,
+    check_content,
+    check_id,
+    check_limit,
+    check_type,
+    shown,
+)
 from everyskill.model.skills import (
     Outcome,
     Publication,
@@ -69,9 +77,10 @@ async def get_skill(tenant: TenantScope, slug_or_id: str, *, include_hidden: boo
     """A skill by its slug or id, with its published version, text included. Records nothing (S10).
 
     Raises SkillNotFound for a skill that is not there or another tenant's, and for a draft or an archived one unless
-    hidden skills are included; InvalidIdentifier.
+    hidden skills are included; InvalidIdentifier, InvalidArgument.
     """
     check_id("skill", slug_or_id)
+    check_type("include_hidden", include_hidden, bool)
     async with tenant._transactions.read() as connection:
         skill = await require_skill(connection, slug_or_id, include_hidden=include_hidden)
         number = skill.published_version
@@ -144,7 +153,7 @@ def _read_cursor(cursor: str) -> str:
     try:
         return check_slug(cursor)
     except InvalidIdentifier as error:
-        raise InvalidCursor(cursor) from error
+        raise InvalidCursor(str(shown(cursor))) from error
 
 
 async def _lock_or_create(connection: TenantConnection, folder: SkillFolder, author_id: str | None) -> LockedSkill:

@@ -4,7 +4,7 @@ from everyskill.database.catalog import versions
 from everyskill.database.transactions import TenantConnection
 from everyskill.errors import VersionNotFound
 from everyskill.model.diffs import FileDiff, diff_versions
-from everyskill.model.inputs import check_id, check_version
+from everyskill.model.inputs import check_id, check_type, check_version
 from everyskill.model.skills import SkillVersion, VersionSummary
 from everyskill.services.skills import require_skill
 from everyskill.services.tenant_scope import TenantScope
@@ -13,6 +13,7 @@ from everyskill.services.tenant_scope import TenantScope
 async def list_versions(tenant: TenantScope, slug_or_id: str, *, include_hidden: bool = False) -> list[VersionSummary]:
     """The history of a skill, newest first, without the texts. Raises as get_skill does."""
     check_id("skill", slug_or_id)
+    check_type("include_hidden", include_hidden, bool)
     async with tenant._transactions.read() as connection:
         skill = await require_skill(connection, slug_or_id, include_hidden=include_hidden)
         return await versions.list_versions(connection, skill.id)

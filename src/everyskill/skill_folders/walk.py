@@ -6,11 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from everyskill.model.inputs import is_storable
-from everyskill.model.skills import SKILL_FILE_NAME
+from everyskill.model.skills import MAX_FILES, SKILL_FILE_NAME
 from everyskill.skill_folders.folder_errors import folder_error, translate_os_errors
-
-# Every version keeps its list of files in one row, so the list must end somewhere.
-MAX_ENTRIES = 10_000
 
 _SKIPPED_FOLDERS = {"node_modules", "__pycache__"}
 # Tools write these without anyone editing the skill: a version for each would badge people for nothing.
@@ -24,8 +21,11 @@ def find_skill_folders(root: Path) -> list[Path]:
     Hidden folders and links to folders are not entered. A folder that cannot be listed is returned too, and so is a
     link to a skill outside of root: reading it says what is wrong. Raises SkillFolderError for an unusable root.
     """
-    with translate_os_errors(root):
-        os.scandir(root).close()
+    try:
+        with translate_os_errors(root):
+            os.scandir(root).close()
+    except ValueError as error:
+        raise folder_error(root, "holds a character that no path can") from error
     found, pending = [], [root]
     while pending:
         folder = pending.pop()
@@ -41,8 +41,8 @@ def list_files(folder: Path, *, root: Path) -> list[Path]:
     """The files of a skill, sorted, without ignored ones. Raises SkillFolderError for what cannot belong to a skill."""
     files = []
     for count, path in enumerate(_entries_below(folder, root)):
-        if count == MAX_ENTRIES:
-            raise folder_error(folder, f"must not hold more than {MAX_ENTRIES:,} files and folders")
+        if count == MAX_FILES:
+            raise folder_error(folder, f"must not hold more than {MAX_FILES:,} files and folders")
         if path.is_file():
             files.append(path)
         elif not path.is_dir():

@@ -70,7 +70,7 @@ RECORD_VIEWS = Statement(f"""
            -- greatest() passes over NULL: an unknown version never erases a known one.
            SET last_viewed_at = greatest(known.last_viewed_at, excluded.last_viewed_at),
                last_viewed_version = greatest(known.last_viewed_version, excluded.last_viewed_version),
-               view_count = known.view_count + excluded.view_count
+               view_count = least(known.view_count::bigint + excluded.view_count, 2147483647)
     )
     SELECT seen.user_id, seen.skill_id,
            -- The row as it was before: no part of a statement sees what another part writes.
