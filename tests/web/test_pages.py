@@ -13,6 +13,7 @@ import httpx
 import jwt
 import pytest
 from litestar import Litestar
+from litestar._parsers import parse_url_encoded_form_data
 from msgspec.structs import replace
 
 from everyskill.handles import Database, Tenant
@@ -746,6 +747,19 @@ async def test_a_skill_is_rendered_within_the_limits_that_the_operator_set(
     app = create_app(database, replace(SETTINGS, **limits))
     async with client_of(app, bearer()) as ann:
         assert shown in (await ann.get("/skills/pdf")).text
+
+
+async def test_nothing_that_a_form_held_is_kept_in_memory(
+    signed_in: httpx.AsyncClient, visitor: httpx.AsyncClient, acme: Tenant
+) -> None:
+    await publish(acme)
+    page = await signed_in.get("/skills/pdf")
+    kept = parse_url_encoded_form_data.cache_info().currsize
+    form = {"csrf_token": field_of(page, "csrf_token"), "comment": "Größe & <so>", "sentiment": "neutral"}
+    assert (await signed_in.post("/skills/pdf/feedback", data=form)).status_code == 303
+    assert (await visitor.post("/sign-in", data={"tenant": "acme", "user": "ann"})).status_code == 303
+    assert parse_url_encoded_form_data.cache_info().currsize == kept
+    assert "Größe &amp; &lt;so&gt;" in (await signed_in.get("/skills/pdf")).text
 
 
 async def test_a_form_has_the_size_that_the_operator_set(newest_server: None, database: Database, acme: Tenant) -> None:

@@ -2,7 +2,7 @@
 
 from litestar import Router
 
-from everyskill.web.forms import FormRequest
+from everyskill.web.forms import FormRequest, parse_form
 from everyskill.web.pages import assets, errors, home, sign_in, skill, skills
 from everyskill.web.pages.context import provide_page_context
 from everyskill.web.pages.markdown import Markdown
@@ -23,6 +23,7 @@ def create_router(*, form_limit: int) -> Router:
         "/",
         route_handlers=[of_somebody, *sign_in.handlers, *assets.handlers],
         request_class=FormRequest,
+        before_request=parse_form,
         request_max_body_size=form_limit,
         include_in_schema=False,
     )
