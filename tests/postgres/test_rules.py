@@ -504,6 +504,15 @@ async def test_s11_unpublishing_hides_a_skill_everywhere_and_keeps_its_rows(acme
     assert await view_count(acme, "ann", skill.skill_id) == 1
 
 
+async def test_s11_numbers_are_given_for_the_ids_of_hidden_skills_too(acme: Tenant) -> None:
+    skill = await publish(acme)
+    await acme.add_feedback(skill.skill_id, comment="Good.")
+    [version] = await acme.list_versions("pdf")
+    await acme.archive_skill("pdf")
+    assert await acme.get_version_number(version.id) == 1
+    assert await acme.count_feedback_since(skill.skill_id, datetime.now(UTC) - timedelta(days=1)) == 1
+
+
 async def test_s11_publishing_again_unchanged_badges_nobody(acme: Tenant) -> None:
     skill = await publish(acme)
     await acme.visit_skill("ann", skill.skill_id)

@@ -48,7 +48,7 @@ async def add_feedback(
 
 
 async def count_feedback_since(tenant: TenantScope, skill_id: str, since: datetime) -> int:
-    """How many feedback items the skill got after `since`, strictly (S16). 0 for a skill that is not there.
+    """How many feedback items the skill, hidden or not (S11), got after `since`, strictly (S16). 0 for one not there.
 
     Raises InvalidTimestamp, InvalidIdentifier.
     """

@@ -34,7 +34,7 @@ async def compare_versions(tenant: TenantScope, slug_or_id: str, old: int, new: 
 
 
 async def get_version_number(tenant: TenantScope, version_id: str) -> int | None:
-    """The number of a version: 1, 2, 3 … of its skill; None when there is no such version here.
+    """The number of a version: 1, 2, 3 … of its skill, hidden or not (S11); None when there is no such version here.
 
     Raises InvalidIdentifier.
     """
