@@ -233,6 +233,30 @@ async def test_s14_a_view_that_cannot_be_recorded_fails_alone(acme: Tenant) -> N
     assert seen.view_count == 2
 
 
+async def test_s18_ids_of_a_class_that_no_encoder_knows_are_ids_like_others(acme: Tenant, globex: Tenant) -> None:
+    class Markup(str):
+        __slots__ = ()
+
+    class Number(int):
+        __slots__ = ()
+
+    ours, theirs = (await publish(acme)).skill_id, (await publish(globex)).skill_id
+    ann, marked = Markup("ann"), Markup(ours)
+    outcomes = await asyncio.gather(
+        *(globex.visit_skill("ann", theirs) for _ in range(5)),
+        acme.record_skill_view(ann, marked, Number(1)),
+        acme.visit_skill(ann, marked),
+        acme.get_user_view(ann, marked),
+        acme.get_updated_skill_ids(ann, [marked]),
+        acme.get_view_states(ann, [marked]),
+        acme.get_changes(ann, marked),
+        acme.get_changes_for_skills(ann, [marked]),
+        acme.get_whats_new_for_user(ann, Number(3)),
+        return_exceptions=True,
+    )
+    assert [outcome for outcome in outcomes if isinstance(outcome, BaseException)] == []
+
+
 async def test_s14_a_row_that_the_database_refuses_fails_alone(acme: Tenant, owner: asyncpg.Connection) -> None:
     skills = [(await publish(acme, f"skill-{number}")).skill_id for number in range(12)]
     await owner.execute(f"ALTER TABLE user_skill_views ADD CONSTRAINT odd CHECK (skill_id <> '{skills[7]}') NOT VALID")

@@ -37,6 +37,7 @@ class Desk:
         self.open = asyncio.Event()
         self.open.set()
         self.refuses: set[int] = set()
+        self.refusal: type[Exception] = Refused
         self.breaks: Exception | None = None
         self.locked: set[int] = set()
         self.unlocked = asyncio.Event()
@@ -56,7 +57,7 @@ class Desk:
         if self.breaks:
             raise self.breaks
         for refused in self.refuses.intersection(number for numbers in items.values() for number in numbers):
-            raise Refused(refused)
+            raise self.refusal(refused)
         return {key: [number * 10 for number in numbers] for key, numbers in items.items()}
 
     async def wait_for_lock(self, key: str, patience: Patience) -> None:
@@ -80,7 +81,7 @@ def desk() -> Desk:
 
 
 def batcher_at(desk: Desk, *, max_waiting: int = 10_000, max_weight: int = 100) -> Batcher[int, int]:
-    return Batcher(desk.run, max_waiting=max_waiting, max_weight=max_weight, split_on=(Refused,))
+    return Batcher(desk.run, max_waiting=max_waiting, max_weight=max_weight)
 
 
 async def asking(calls: Sequence[Awaitable[int]]) -> "list[asyncio.Task[int]]":
@@ -134,7 +135,17 @@ async def test_a_refused_call_fails_alone(desk: Desk) -> None:
     assert [answer.number for answer in answers if isinstance(answer, Refused)] == [3, 7]
 
 
-async def test_any_other_error_goes_to_each_caller_of_the_batch_as_its_own_and_to_no_other(desk: Desk) -> None:
+async def test_an_odd_call_fails_alone_whatever_its_error(desk: Desk) -> None:
+    batcher: Batcher[int, int] = Batcher(desk.run, max_waiting=100, max_weight=100)
+    desk.refuses, desk.refusal = {3}, TypeError
+    first = await held(desk, batcher)
+    rest = await asking([batcher.ask("ab"[number == 3], number) for number in range(1, 6)])
+    desk.open.set()
+    answers = await asyncio.gather(first, *rest, return_exceptions=True)
+    assert [answer for answer in answers if not isinstance(answer, TypeError)] == [0, 10, 20, 40, 50]
+
+
+async def test_what_every_call_would_be_told_goes_to_each_caller_as_its_own_error_after_one_try(desk: Desk) -> None:
     batcher = batcher_at(desk)
     desk.breaks = DatabaseUnreachable("it fell over")
     first = await held(desk, batcher)
@@ -143,7 +154,7 @@ async def test_any_other_error_goes_to_each_caller_of_the_batch_as_its_own_and_t
     errors = await asyncio.gather(first, *rest, return_exceptions=True)
     assert [str(error) for error in errors] == ["The database cannot be reached: it fell over"] * 4
     assert len(set(map(id, errors))) == 4
-    assert len(desk.batches) == 2, "what nobody asked to split was tried again"
+    assert len(desk.batches) == 2, "what is said to all was asked again"
     desk.breaks = None
     assert await batcher.ask("a", 1) == 10
 

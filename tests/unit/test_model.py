@@ -11,7 +11,7 @@ from msgspec import Struct
 from everyskill.errors import InvalidCursor, InvalidIdentifier
 from everyskill.model import ChangeItem, SkillFile, SkillFolder, SkillStatus, UserSkillView, VersionFacts
 from everyskill.model.changes import detect_changes, is_updated
-from everyskill.model.inputs import MAX_IDS, check_ids
+from everyskill.model.inputs import MAX_IDS, check_content, check_id, check_ids, check_text
 from everyskill.model.skills import check_slug, hash_of_files
 from everyskill.model.whats_new import FeedCursor
 
@@ -148,6 +148,26 @@ def test_a_skill_of_one_file_hashes_its_bytes() -> None:
 def test_a_slug_is_lower_case_words_joined_by_hyphens(slug: str) -> None:
     with pytest.raises(InvalidIdentifier):
         check_slug(slug)
+
+
+class Markup(str):
+    """Text that a template engine marked as safe, say; it spells itself in its own way."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "<b>" + self
+
+
+def test_what_is_checked_is_plain_text_whatever_kind_of_text_was_given() -> None:
+    checked = [
+        check_id("user_id", Markup("ann")),
+        *check_ids("skill_id", [Markup("pdf"), "csv"]),
+        check_text("name", Markup("Name"), longest=9),
+        check_content("content", Markup(""), longest=9),
+    ]
+    assert checked == ["ann", "pdf", "csv", "Name", ""]
+    assert set(map(type, checked)) == {str}
 
 
 def test_as_many_ids_as_are_allowed_are_allowed() -> None:

@@ -106,8 +106,6 @@ class BatchedCalls:
             partial(self._ask_all, record_all, user_of),
             max_waiting=self._queue_size,
             max_weight=MAX_ROWS,
-            # Whatever one row is refused for, a skill that was just deleted say, must not touch the others.
-            split_on=(asyncpg.PostgresError,),
             call_seconds=self._shares.call_seconds,
         )
 

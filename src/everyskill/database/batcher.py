@@ -9,6 +9,7 @@ from time import monotonic
 from typing import Any, Generic
 
 from everyskill.database.calls import (
+    SAID_TO_ALL,
     Answer,
     Blocked,
     Call,
@@ -40,8 +41,8 @@ class Batcher(Generic[Item, Answer]):
     Where more than a batch has gathered meanwhile, a second and a third go along at the same time.
     A key stands for whoever must not wait for others, here a tenant; the weight of an item is its part of a batch.
     Every key has a queue of its own, and a batch takes an equal share from each in turn, so that no key waits for all
-    of another's calls. A key without calls costs nothing. A batch that fails with one of `split_on` is run again in
-    halves, down to the calls that fail alone; any other error goes to all of its calls.
+    of another's calls. A key without calls costs nothing. A batch that fails is run again in halves, down to the calls
+    that fail alone, unless it was told what every call would be told (`SAID_TO_ALL`).
 
     A key that meets somebody else's lock is isolated: its calls go in batches of their own until none of them waits,
     and the call that has to wait does so alone. `call_seconds` after it was asked it raises LockTimeout. The rest of
@@ -55,18 +56,14 @@ class Batcher(Generic[Item, Answer]):
         max_waiting: int,
         max_weight: int,
         weigh: Callable[[Item], int] = lambda _: 1,
-        split_on: tuple[type[Exception], ...] = (),
         call_seconds: float = DEFAULT_LOCK_SECONDS,
     ) -> None:
         self._run = run
         self._weigh = weigh
         self._max_waiting = max_waiting
         self._max_weight = max_weight
-        self._split_on = split_on
         self._queues: dict[str, deque[Call[Item, Answer]]] = {}
-        self._isolated: IsolatedKeys[Item, Answer] = IsolatedKeys(
-            run, max_weight=max_weight, split_on=split_on, start=self._start
-        )
+        self._isolated: IsolatedKeys[Item, Answer] = IsolatedKeys(run, max_weight=max_weight, start=self._start)
         self._call_seconds = call_seconds
         self._waiting = 0
         self._sorted_out = 0
@@ -176,7 +173,7 @@ class Batcher(Generic[Item, Answer]):
             self._start(self._sort_out(wanted, blocked.key))
         except Exception as error:  # noqa: BLE001 - every caller gets it
             half = len(wanted) // 2
-            if half and isinstance(error, self._split_on):
+            if half and not isinstance(error, SAID_TO_ALL):
                 await self._answer(wanted[:half], patience)
                 await self._answer(wanted[half:], patience)
             else:

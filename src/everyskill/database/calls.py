@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Generic, TypeAlias, TypeVar
 
 from everyskill.database.places import Patience
-from everyskill.errors import DatabaseUnreachable
+from everyskill.errors import DatabaseReadOnly, DatabaseUnreachable
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -14,6 +14,9 @@ Answer = TypeVar("Answer")
 # Takes items by key, and how long they may wait for locks; gives an answer for each item, in the same order.
 # Raises Blocked for the first of the keys, in alphabetical order, whose items would have to wait longer.
 Run: TypeAlias = Callable[[Mapping[str, Sequence[Item]], Patience], Awaitable[Mapping[str, Sequence[Answer]]]]
+
+# The errors that say nothing of any call. Every other may be about one: what no encoder knows, what a trigger refuses.
+SAID_TO_ALL = (DatabaseUnreachable, DatabaseReadOnly)
 
 
 class Blocked(Exception):

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Generic
 
 from everyskill.database.calls import (
+    SAID_TO_ALL,
     Answer,
     Blocked,
     Call,
@@ -33,20 +34,18 @@ class _IsolatedKey(Generic[Item, Answer]):
 
 
 class IsolatedKeys(Generic[Item, Answer]):
-    """The keys that met a lock. `start` starts a task, `split_on` is a Batcher's, `waiting` counts calls."""
+    """The keys that met a lock. `start` starts a task, `waiting` counts calls."""
 
     def __init__(
         self,
         run: Run[Item, Answer],
         *,
         max_weight: int,
-        split_on: tuple[type[Exception], ...],
         start: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
         self.waiting = 0
         self._run = run
         self._max_weight = max_weight
-        self._split_on: tuple[type[Exception], ...] = (Blocked, *split_on)
         self._start = start
         self._keys: dict[str, _IsolatedKey[Item, Answer]] = {}
 
@@ -107,7 +106,7 @@ class IsolatedKeys(Generic[Item, Answer]):
             await run_calls(self._run, wanted, Patience(lock_timeout, "retry", deadline))
         except Exception as error:  # noqa: BLE001 - every caller gets it
             half = len(wanted) // 2
-            if half and isinstance(error, self._split_on):
+            if half and not isinstance(error, SAID_TO_ALL):
                 # Some of them wait: which ones, is found without waiting for as long again.
                 lock_timeout = HASTY.lock_timeout if isinstance(error, Blocked) else lock_timeout
                 await self._answer(wanted[:half], isolated, lock_timeout)

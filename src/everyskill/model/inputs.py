@@ -54,9 +54,10 @@ def check_choice(field: str, value: object, choices: type[Choice]) -> Choice:
 
 
 def check_id(field: str, value: str) -> str:
-    """Returns a usable id. Raises InvalidIdentifier for anything but 1 to 255 storable characters."""
+    """Returns a usable id, a plain str. Raises InvalidIdentifier for anything but 1 to 255 storable characters."""
     if not isinstance(value, str):
         raise InvalidIdentifier(field, "must be text")
+    value = _plain(value)
     if not value:
         raise InvalidIdentifier(field, "must not be empty")
     if len(value) > MAX_ID_LENGTH:
@@ -67,15 +68,14 @@ def check_id(field: str, value: str) -> str:
 
 
 def check_ids(field: str, values: Iterable[str]) -> list[str]:
-    """Returns the ids without duplicates, in their first order. Raises TooManyIds above 10,000."""
+    """Returns the ids as plain str, without duplicates, in their first order. Raises TooManyIds above 10,000."""
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise InvalidIdentifier(field, "must come as a collection of ids")
     remaining, unique = iter(values), dict[str, None]()
     while given := list(islice(remaining, MAX_IDS + 1)):
         # Badges ask for long lists all the time: all ids are checked at once, and each one only where that check fails.
         if not _are_ids(given):
-            for value in given:
-                check_id(field, value)
+            given = [check_id(field, value) for value in given]
         unique |= dict.fromkeys(given)
         if len(unique) > MAX_IDS:
             raise TooManyIds(len(unique), MAX_IDS)
@@ -90,9 +90,10 @@ def check_text(field: str, value: str, *, longest: int) -> str:
 
 
 def check_content(field: str, value: str, *, longest: int) -> str:
-    """Returns a text, empty or not, of at most `longest` characters. Raises InvalidText."""
+    """Returns a text, empty or not, of at most `longest` characters, as a plain str. Raises InvalidText."""
     if not isinstance(value, str):
         raise InvalidText(field, "must be text")
+    value = _plain(value)
     if len(value) > longest:
         raise InvalidText(field, f"must not be longer than {longest:,} characters")
     if not is_storable(value):
@@ -118,17 +119,21 @@ def check_version(value: int) -> int:
 
 
 def check_limit(value: int) -> int:
-    """Returns a page size from 1 to 100. Raises InvalidLimit."""
+    """Returns a page size from 1 to 100, a plain int. Raises InvalidLimit."""
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_LIMIT:
         raise InvalidLimit(shown(value), 1, MAX_LIMIT)
-    return value
+    return int.__index__(value)
+
+
+def _plain(value: str) -> str:
+    # Of a subclass too, the markup of a template say, which no encoder knows; whatever its own __str__ does.
+    return str.__str__(value)
 
 
 def _are_ids(values: list[str]) -> bool:
-    try:
-        text = "".join(values)
-    except TypeError:
+    if set(map(type, values)) != {str}:
         return False
+    text = "".join(values)
     return all(values) and max(map(len, values), default=0) <= MAX_ID_LENGTH and is_storable(text)
 
 

@@ -29,7 +29,7 @@ class TenantScope:
         diff_lines: int,
     ) -> None:
         self.tenant_id = check_id("tenant_id", tenant_id)
-        self._transactions = TenantTransactions(shares, tenant_id)
+        self._transactions = TenantTransactions(shares, self.tenant_id)
         self._batched = batched
         self._feed_limits = feed_limits
         self._diff_lines = diff_lines

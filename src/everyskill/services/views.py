@@ -56,7 +56,7 @@ async def get_user_views_for_skills(
     One query whatever the number of ids, each asked once; none at all for no ids (S12). Concurrent calls share it.
     Raises TooManyIds above 10,000, InvalidIdentifier, and Overloaded.
     """
-    check_id("user_id", user_id)
+    user_id = check_id("user_id", user_id)
     unique = check_ids("skill_id", skill_ids)
     if not unique:
         return {}
@@ -65,7 +65,7 @@ async def get_user_views_for_skills(
 
 async def get_updated_skill_ids(tenant: TenantScope, user_id: str, skill_ids: Iterable[str]) -> set[str]:
     """Which of these skills deserve an Updated badge for the user (S1). Raises as get_user_views_for_skills does."""
-    check_id("user_id", user_id)
+    user_id = check_id("user_id", user_id)
     unique = check_ids("skill_id", skill_ids)
     if not unique:
         return set()
@@ -77,7 +77,7 @@ async def get_view_states(tenant: TenantScope, user_id: str, skill_ids: Iterable
 
     Raises TooManyIds above 10,000, InvalidIdentifier, and Overloaded.
     """
-    check_id("user_id", user_id)
+    user_id = check_id("user_id", user_id)
     unique = check_ids("skill_id", skill_ids)
     if not unique:
         return {}

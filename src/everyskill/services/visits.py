@@ -20,8 +20,8 @@ async def get_changes(tenant: TenantScope, user_id: str, skill_id: str) -> list[
 
     Raises SkillNotFound for a skill that is not there, hidden, or another tenant's; InvalidIdentifier.
     """
-    check_id("user_id", user_id)
-    check_id("skill_id", skill_id)
+    user_id = check_id("user_id", user_id)
+    skill_id = check_id("skill_id", skill_id)
     async with tenant._transactions.read() as connection:
         found = await _find(connection, user_id, skill_id)
     [summary] = await _summarize(tenant, [found])
@@ -35,7 +35,7 @@ async def get_changes_for_skills(
 
     No ids take no query (S12). Raises TooManyIds above 10,000, and InvalidIdentifier.
     """
-    check_id("user_id", user_id)
+    user_id = check_id("user_id", user_id)
     unique = check_ids("skill_id", skill_ids)
     if not unique:
         return {}
@@ -52,7 +52,7 @@ async def visit_skill(tenant: TenantScope, user_id: str, skill_id: str) -> Visit
     Raises SkillNotFound for a skill that is not there, hidden, or another tenant's; UserNotFound, TenantNotFound,
     InvalidIdentifier, Overloaded.
     """
-    check_id("user_id", user_id)
+    user_id = check_id("user_id", user_id)
     found = await tenant._batched.visit(tenant.tenant_id, user_id, check_id("skill_id", skill_id))
     if isinstance(found, str):
         raise missing_error(found, tenant.tenant_id, user_id, skill_id)

@@ -16,8 +16,8 @@ async def get_whats_new_for_user(tenant: TenantScope, user_id: str, limit: int =
     Concurrent calls share a query. Raises InvalidLimit, InvalidIdentifier, Overloaded. To page on, use
     get_whats_new_page.
     """
-    check_id("user_id", user_id)
-    check_limit(limit)
+    user_id = check_id("user_id", user_id)
+    limit = check_limit(limit)
     items = await tenant._batched.find_first_page(tenant.tenant_id, user_id, limit)
     if items is not None:
         return items
@@ -33,8 +33,8 @@ async def get_whats_new_page(
     moves to the front, before the cursor; as all pages have the `as_of` of the first, marking them keeps its badge.
     Raises InvalidLimit, InvalidCursor, InvalidIdentifier.
     """
-    check_id("user_id", user_id)
-    check_limit(limit)
+    user_id = check_id("user_id", user_id)
+    limit = check_limit(limit)
     after = None if cursor is None else FeedCursor.decode(cursor)
     if after is None:
         as_of, items = await feed.read_first_page(
@@ -56,7 +56,7 @@ async def count_whats_new(tenant: TenantScope, user_id: str, at_most: int | None
     A count beside a bell needs no more than a few, which cost as little as reading them; counting a feed of thousands
     looks each of them up. Raises InvalidLimit, InvalidIdentifier, Overloaded.
     """
-    check_id("user_id", user_id)
+    user_id = check_id("user_id", user_id)
     most = MAX_LIMIT if at_most is None else check_limit(at_most)
     counted = len(await get_whats_new_for_user(tenant, user_id, most))
     if at_most is not None or counted < most:
@@ -72,7 +72,7 @@ async def mark_all_seen(tenant: TenantScope, user_id: str, as_of: datetime) -> i
 
     Raises UserNotFound, InvalidTimestamp, InvalidIdentifier.
     """
-    check_id("user_id", user_id)
+    user_id = check_id("user_id", user_id)
     moment = check_moment("as_of", as_of)
     marked, has_user = await tenant._transactions.run(
         lambda connection: mark_seen.mark_all_seen(connection, user_id, moment)
