@@ -710,6 +710,22 @@ async def test_s16_a_moment_is_rounded_as_stored_ones_are_so_nothing_of_the_same
         assert await acme.count_feedback_since(skill.skill_id, since) == count
 
 
+async def test_s16_a_change_summary_counts_to_999(acme: Tenant, owner: asyncpg.Connection) -> None:
+    skill_id = (await publish(acme)).skill_id
+    await acme.record_skill_view("ann", skill_id, 1, datetime(2026, 1, 1, tzinfo=UTC))
+    insert = (
+        "INSERT INTO skill_feedback (tenant_id, skill_id, comment) SELECT 'acme', $1, 'x' FROM generate_series(1, $2)"
+    )
+    for added, label in ((999, "999 new feedback items"), (1, "999+ new feedback items")):
+        await owner.execute(insert, skill_id, added)
+        summaries = [
+            await acme.get_changes("ann", skill_id),
+            (await acme.get_skill_page("ann", skill_id)).changes,
+        ]
+        assert [[change.label for change in changes][-1] for changes in summaries] == [label] * 2
+    assert await acme.count_feedback_since(skill_id, datetime(2026, 1, 1, tzinfo=UTC)) == 1_000
+
+
 async def test_versions_of_thousands_of_files_are_compared(acme: Tenant) -> None:
     skill = await publish(acme)
     await acme.record_skill_view("ann", skill.skill_id, 1)

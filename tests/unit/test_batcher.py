@@ -233,6 +233,27 @@ async def test_where_more_than_a_batch_has_gathered_a_few_go_at_once(desk: Desk)
     assert desk.max_under_way == MAX_WORKERS
 
 
+async def test_s18_one_key_never_has_the_last_worker(desk: Desk) -> None:
+    batcher = batcher_at(desk, max_weight=10)
+    slow = [await held(desk, batcher, "slow"), *await asking([batcher.ask("slow", number) for number in range(100)])]
+    others = await asking([batcher.ask("other", 1)])
+    async with asyncio.timeout(10):
+        while desk.batches[-1] != {"other": [1]}:  # noqa: ASYNC110 - the batcher's own timer
+            await asyncio.sleep(0.01)
+    assert sum("slow" in batch for batch in desk.batches) == MAX_WORKERS
+    desk.open.set()
+    await asyncio.gather(*slow, *others)
+
+
+async def test_s18_a_key_of_which_nothing_is_under_way_goes_without_those_that_may_be_slow(desk: Desk) -> None:
+    batcher = batcher_at(desk, max_weight=10)
+    slow = [await held(desk, batcher, "slow"), *await asking([batcher.ask("slow", number) for number in range(8)])]
+    others = await asking([batcher.ask("other", number) for number in range(2)])
+    assert desk.batches == [{"slow": [0]}, {"other": [0, 1]}]
+    desk.open.set()
+    await asyncio.gather(*slow, *others)
+
+
 async def test_a_batch_that_is_stuck_does_not_hold_up_the_next(desk: Desk) -> None:
     batcher = batcher_at(desk)
     stuck = await held(desk, batcher)

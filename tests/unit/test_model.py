@@ -67,7 +67,15 @@ def test_a_bump_known_by_its_time_alone_names_the_version_there_is(version: int 
     assert summary(view(version), state(5)) == [("version_bump", "New version published", "v5")]
 
 
-@pytest.mark.parametrize(("count", "label"), [(1, "1 new feedback item"), (2, "2 new feedback items")])
+@pytest.mark.parametrize(
+    ("count", "label"),
+    [
+        (1, "1 new feedback item"),
+        (2, "2 new feedback items"),
+        (999, "999 new feedback items"),
+        (1000, "999+ new feedback items"),
+    ],
+)
 def test_new_feedback_is_counted_and_is_no_update(count: int, label: str) -> None:
     assert summary(view(5), state(5, NOON), count) == [("new_feedback", label, None)]
 

@@ -28,7 +28,8 @@ from everyskill.settings import DEFAULT_LOCK_SECONDS
 
 MAX_KEYS = 50
 
-# More batches at once were not faster: client and server compete for the same processors.
+# More batches at once were not faster: client and server compete for the same processors. One more is for keys of which
+# none is under way.
 MAX_WORKERS = 3
 
 # While a batch takes longer than this, the next batches do not wait for it.
@@ -38,7 +39,8 @@ STUCK_SECONDS = 0.1
 class Batcher(Generic[Item, Answer]):
     """Calls `run` with what has gathered: at once when nothing is under way, else when that is done.
 
-    Where more than a batch has gathered meanwhile, a second and a third go along at the same time.
+    Where more than a batch has gathered meanwhile, a second and a third go along at the same time, and where those take
+    long, a fourth of keys that are in none of them.
     A key stands for whoever must not wait for others, here a tenant; the weight of an item is its part of a batch.
     Every key has a queue of its own, and a batch takes an equal share from each in turn, so that no key waits for all
     of another's calls. A key without calls costs nothing. A batch that fails is run again in halves, down to the calls
@@ -70,6 +72,7 @@ class Batcher(Generic[Item, Answer]):
         self._weight = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._workers = 0
+        self._under_way: list[set[str]] = []
         self._began = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -120,20 +123,22 @@ class Batcher(Generic[Item, Answer]):
 
     def _help_if_stuck(self) -> None:
         self._timer = None
-        if not self._queues or self._workers >= MAX_WORKERS:
+        if not self._queues or self._workers > MAX_WORKERS:
             return
         if monotonic() - self._began >= STUCK_SECONDS:
             self._start_worker()
-        if self._workers < MAX_WORKERS:
+        if self._workers <= MAX_WORKERS:
             self._start_timer()
 
     async def _work(self) -> None:
         calls: list[Call[Item, Answer]] = []
         try:
-            while self._queues:
+            while calls := self._take():
                 self._began = monotonic()
-                calls = self._take()
+                keys = {call.key for call in calls}
+                self._under_way.append(keys)
                 await self._answer(calls)
+                self._under_way.remove(keys)
                 # Those who have their answer may ask again now, and then go along in the next batch.
                 await asyncio.sleep(0)
         except BaseException:
@@ -144,10 +149,17 @@ class Batcher(Generic[Item, Answer]):
             self._workers -= 1
 
     def _take(self) -> list[Call[Item, Answer]]:
-        """The next batch: an equal share for every key that has a place in it."""
+        """The next batch: an equal share for every key that has a place in it.
+
+        Keys of which no batch is under way go first, and without the others: those may be slow. The last worker takes
+        no others, so that one key never has all workers.
+        """
         taken: list[Call[Item, Answer]] = []
         room = self._max_weight
-        keys = list(islice(self._queues, MAX_KEYS))
+        new = (key for key in self._queues if not any(key in keys for keys in self._under_way))
+        keys = list(islice(new, MAX_KEYS))
+        if not keys and self._workers <= MAX_WORKERS:
+            keys = list(islice(self._queues, MAX_KEYS))
         for position, key in enumerate(keys):
             queue = self._queues[key]
             if taken and queue[0].weight > room:

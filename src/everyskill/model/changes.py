@@ -12,6 +12,9 @@ from everyskill.model.views import AnyView, UserSkillView
 
 ChangeType = Literal["version_bump", "description_updated", "files_changed", "new_feedback"]
 
+# Of this many at most a summary tells how many there are: counting all of them would take as long as they are many.
+MAX_NEW_FEEDBACK = 999
+
 _NAMED_FILES = 3
 
 
@@ -80,8 +83,9 @@ def detect_changes(
 ) -> list[ChangeItem]:
     """What is new about `skill` for someone whose last view is `previous`; nothing on a first visit.
 
-    `feedback_count` counts the feedback items since that view. `seen` and `published` are the version of that view and
-    the one published now; where either is not known, nothing is said of description and files.
+    `feedback_count` counts the feedback items since that view, at least to MAX_NEW_FEEDBACK + 1. `seen` and `published`
+    are the version of that view and the one published now; where either is not known, nothing is said of description
+    and files.
     """
     if previous is None:
         return []
@@ -90,8 +94,9 @@ def detect_changes(
         changes.append(_version_bump(previous.last_viewed_version, skill.published_version))
         changes.extend(_compare(seen, published))
     if feedback_count > 0:
+        count = f"{feedback_count}" if feedback_count <= MAX_NEW_FEEDBACK else f"{MAX_NEW_FEEDBACK}+"
         items = "item" if feedback_count == 1 else "items"
-        changes.append(ChangeItem("new_feedback", f"{feedback_count} new feedback {items}"))
+        changes.append(ChangeItem("new_feedback", f"{count} new feedback {items}"))
     return changes
 
 

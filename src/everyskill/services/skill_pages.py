@@ -6,7 +6,7 @@ from everyskill.database.catalog import feedback, versions
 from everyskill.database.catalog.visible_at import read_clock
 from everyskill.database.transactions import TenantConnection
 from everyskill.database.views.lookups import Lookup, find_views
-from everyskill.model.changes import detect_changes
+from everyskill.model.changes import MAX_NEW_FEEDBACK, detect_changes
 from everyskill.model.diffs import FileDiff, diff_versions
 from everyskill.model.inputs import check_id, check_moment, check_type, check_version
 from everyskill.model.skill_pages import SkillPageContent
@@ -40,9 +40,7 @@ async def get_skill_page(
         previous: AnyView | None = before if is_recorded else view
         published = await _find_version(connection, skill, skill.published_version)
         seen = await _find_version(connection, skill, None if previous is None else previous.last_viewed_version)
-        feedback_count = (
-            await feedback.count_feedback_since(connection, skill.id, previous.last_viewed_at) if previous else 0
-        )
+        feedback_count = await _count_feedback(connection, skill, previous)
         history = await versions.list_versions(connection, skill.id)
         newest_feedback = await feedback.list_feedback(connection, skill.id, limit=MAX_FEEDBACK)
         # After the snapshot, and never before what is shown, though the clock was set back.
@@ -76,6 +74,13 @@ def _is_same(stored: datetime, moment: datetime) -> bool:
 
 async def _find_version(connection: TenantConnection, skill: Skill, number: int | None) -> SkillVersion | None:
     return None if number is None else await versions.find_version(connection, skill.id, number)
+
+
+async def _count_feedback(connection: TenantConnection, skill: Skill, previous: AnyView | None) -> int:
+    if previous is None:
+        return 0
+    at_most = MAX_NEW_FEEDBACK + 1
+    return await feedback.count_feedback_since(connection, skill.id, previous.last_viewed_at, at_most=at_most)
 
 
 async def _diff(tenant: TenantScope, old: SkillVersion | None, new: SkillVersion | None) -> list[FileDiff]:

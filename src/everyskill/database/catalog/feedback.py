@@ -16,9 +16,12 @@ _COLUMNS = """
 # millisecond like what it is compared with (S13).
 COUNT_FEEDBACK_SINCE = Statement("""
     SELECT count(*)
-      FROM skill_feedback AS f
-     WHERE f.tenant_id = :tenant_id AND f.skill_id = :skill_id
-       AND f.created_at > (:since::timestamptz)::timestamptz(3)
+      FROM (
+          SELECT FROM skill_feedback AS f
+           WHERE f.tenant_id = :tenant_id AND f.skill_id = :skill_id
+             AND f.created_at > (:since::timestamptz)::timestamptz(3)
+           LIMIT :at_most::bigint
+      ) AS counted
 """)
 
 # The newest feedback, by skill_feedback_skill_created_idx backwards.
@@ -41,9 +44,11 @@ INSERT_FEEDBACK = Statement(f"""
 """)
 
 
-async def count_feedback_since(connection: TenantConnection, skill_id: str, since: datetime) -> int:
-    """How many feedback items were added to the skill after that moment (S16)."""
-    return int(await connection.fetch_value(COUNT_FEEDBACK_SINCE, skill_id=skill_id, since=since))
+async def count_feedback_since(
+    connection: TenantConnection, skill_id: str, since: datetime, *, at_most: int | None = None
+) -> int:
+    """How many feedback items were added to the skill after that moment (S16), counted no further than `at_most`."""
+    return int(await connection.fetch_value(COUNT_FEEDBACK_SINCE, skill_id=skill_id, since=since, at_most=at_most))
 
 
 async def list_feedback(connection: TenantConnection, skill_id: str, *, limit: int) -> list[SkillFeedback]:
