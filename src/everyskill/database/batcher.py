@@ -22,8 +22,8 @@ from everyskill.database.calls import (
     unanswered,
 )
 from everyskill.database.isolated_keys import IsolatedKeys
-from everyskill.database.places import HASTY, SORT_OUT, TRY, Patience
-from everyskill.errors import DatabaseUnreachable, Overloaded
+from everyskill.database.places import HASTY, SORT_OUT, TRY, Patience, Room
+from everyskill.errors import DatabaseUnreachable
 from everyskill.settings import DEFAULT_LOCK_SECONDS
 
 MAX_KEYS = 50
@@ -48,7 +48,8 @@ class Batcher(Generic[Item, Answer]):
 
     A key that meets somebody else's lock is isolated: its calls go in batches of their own until none of them waits,
     and the call that has to wait does so alone. `call_seconds` after it was asked it raises LockTimeout. The rest of
-    the batch is sorted out beside the next batches, as many keys may have met that lock.
+    the batch is sorted out beside the next batches, as many keys may have met that lock. `max_waiting` bounds how many
+    calls wait or are under way.
     """
 
     def __init__(
@@ -62,13 +63,11 @@ class Batcher(Generic[Item, Answer]):
     ) -> None:
         self._run = run
         self._weigh = weigh
-        self._max_waiting = max_waiting
+        self._room = Room(max_waiting)
         self._max_weight = max_weight
         self._queues: dict[str, deque[Call[Item, Answer]]] = {}
         self._isolated: IsolatedKeys[Item, Answer] = IsolatedKeys(run, max_weight=max_weight, start=self._start)
         self._call_seconds = call_seconds
-        self._waiting = 0
-        self._sorted_out = 0
         self._weight = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._workers = 0
@@ -84,32 +83,25 @@ class Batcher(Generic[Item, Answer]):
         """
         if self._closed:
             raise DatabaseUnreachable("it was closed")
-        # No more of one key than are left to others: no number of keys takes all places.
-        if self._waiting_of(key) >= self._max_waiting - self._waiting - self._sorted_out - self._isolated.waiting:
-            raise Overloaded(self._max_waiting)
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Answer] = loop.create_future()
-        call = Call(key, item, self._weigh(item), answer, loop.time() + self._call_seconds)
+        self._room.enter(key)
+        deadline = asyncio.get_running_loop().time() + self._call_seconds
+        call: Call[Item, Answer] = Call(key, item, self._weigh(item), deadline, self._room.leave)
         if key in self._isolated:
             self._isolated.add(key, [call])
         else:
             self._queues.setdefault(key, deque()).append(call)
-            self._waiting += 1
             self._weight += call.weight
             if not self._workers or (self._workers < MAX_WORKERS and self._weight >= self._max_weight):
                 self._start_worker()
             elif self._timer is None:
                 self._start_timer()
-        return await call.answer
+        return await call.wait()
 
     async def close(self) -> None:
         """Takes no more calls, and returns when those that wait have their answers."""
         self._closed = True
         while self._tasks:
             await asyncio.wait(self._tasks)
-
-    def _waiting_of(self, key: str) -> int:
-        return len(self._queues.get(key, ())) + self._isolated.waiting_of(key)
 
     def _start_worker(self) -> None:
         self._workers += 1
@@ -169,7 +161,6 @@ class Batcher(Generic[Item, Answer]):
             if queue:
                 # To the end, behind all other keys.
                 self._queues[key] = queue
-        self._waiting -= len(taken)
         self._weight -= self._max_weight - room
         return taken
 
@@ -193,20 +184,16 @@ class Batcher(Generic[Item, Answer]):
 
     async def _sort_out(self, calls: Sequence[Call[Item, Answer]], blocked: str) -> None:
         """Answers what came before a key that met a lock, which then met none, and tries what comes after it."""
-        self._sorted_out += len(calls)
         try:
             await self._answer((call for call in calls if call.key < blocked), SORT_OUT)
             await self._answer((call for call in calls if call.key > blocked), SORT_OUT)
         except BaseException:
             abandon_calls(call for call in calls if call.key != blocked)
             raise
-        finally:
-            self._sorted_out -= len(calls)
 
     def _isolate(self, key: str, calls: Sequence[Call[Item, Answer]]) -> None:
         """Takes a key out of the batches of all, with what waits of it."""
         queued = self._queues.pop(key, deque())
-        self._waiting -= len(queued)
         self._weight -= sum(call.weight for call in queued)
         self._isolated.add(key, (*calls, *queued))
 
@@ -220,6 +207,6 @@ class Batcher(Generic[Item, Answer]):
         """Leaves nobody waiting when a worker itself is cancelled, as at the end of the event loop."""
         queues = list(self._queues.values())
         self._queues.clear()
-        self._waiting = self._weight = 0
+        self._weight = 0
         for group in (calls, *queues):
             abandon_calls(group)

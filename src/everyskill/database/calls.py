@@ -30,17 +30,35 @@ class Blocked(Exception):
 class Call(Generic[Item, Answer]):
     """One item, the key that it belongs to, its part of a batch, and the answer that somebody waits for.
 
-    The deadline, by the clock of the event loop, is for a call that meets a lock.
+    The deadline, by the clock of the event loop, is for a call that meets a lock. `leave` is called once nobody waits
+    for the call any more and no queue holds it.
     """
 
-    __slots__ = ("answer", "deadline", "item", "key", "weight")
+    __slots__ = ("answer", "deadline", "has_caller", "is_queued", "item", "key", "leave", "weight")
 
-    def __init__(self, key: str, item: Item, weight: int, answer: "asyncio.Future[Answer]", deadline: float) -> None:
+    def __init__(self, key: str, item: Item, weight: int, deadline: float, leave: Callable[[str], None]) -> None:
         self.key = key
         self.item = item
         self.weight = weight
-        self.answer = answer
+        self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.deadline = deadline
+        self.leave = leave
+        self.has_caller = self.is_queued = True
+
+    async def wait(self) -> Answer:
+        """The answer, for the one who asked."""
+        try:
+            return await self.answer
+        finally:
+            self.has_caller = False
+            if not self.is_queued:
+                self.leave(self.key)
+
+    def take(self) -> None:
+        """Tells that the call was taken out of its queue."""
+        if self.is_queued and not self.has_caller:
+            self.leave(self.key)
+        self.is_queued = False
 
 
 def take_calls(queue: "deque[Call[Item, Answer]]", taken: list[Call[Item, Answer]], *, share: int) -> int:
@@ -48,6 +66,7 @@ def take_calls(queue: "deque[Call[Item, Answer]]", taken: list[Call[Item, Answer
     weight = 0
     while queue and (not weight or weight + queue[0].weight <= share):
         call = queue.popleft()
+        call.take()
         weight += call.weight
         taken.append(call)
     return weight

@@ -9,8 +9,8 @@ from weakref import WeakValueDictionary
 import asyncpg
 
 from everyskill.database.connections import AnyConnection
-from everyskill.database.places import TRY, Patience, Places, Result, wait_in_turns
-from everyskill.errors import LockTimeout, Overloaded
+from everyskill.database.places import TRY, Patience, Places, Result, Room, wait_in_turns
+from everyskill.errors import LockTimeout
 from everyskill.settings import DEFAULT_LOCK_SECONDS
 
 Attempt: TypeAlias = Callable[[Patience], Awaitable[Result]]
@@ -25,15 +25,14 @@ class Acquired(NamedTuple):
 
 
 class _Share:
-    """The places of one tenant, and how many of its calls are under way or wait. It lives while one holds it."""
+    """The places of one tenant, and how many of its calls wait in them. It lives while one holds it."""
 
-    __slots__ = ("__weakref__", "callers", "reads", "tries", "turns", "waiting")
+    __slots__ = ("__weakref__", "reads", "tries", "turns", "waiting")
 
     def __init__(self, size: int) -> None:
         self.reads = asyncio.Semaphore(max(size // 2, 1))
         self.tries = asyncio.Semaphore(max(size // 2, 1))
         self.turns = asyncio.Semaphore(max(size // 4, 1))
-        self.callers = 0
         self.waiting = 0
 
 
@@ -52,8 +51,8 @@ class ConnectionShares:
     ) -> None:
         self._pool = pool
         self._size = size
-        self._queue_size = queue_size
         self.call_seconds = call_seconds
+        self._room = Room(queue_size)
         self._places = {
             "sort out": Places(max(size // 2, 1)),
             "try": Places(max(size * 3 // 4, 1)),
@@ -61,7 +60,6 @@ class ConnectionShares:
             "wait": Places(max(size // 2, 1)),
         }
         self._shares: WeakValueDictionary[str, _Share] = WeakValueDictionary()
-        self._callers = 0
 
     def connection(self, tenant_id: str, patience: Patience) -> AbstractAsyncContextManager[Acquired]:
         """A connection for a transaction of that patience. Raises LockTimeout where none was free in time."""
@@ -87,19 +85,14 @@ class ConnectionShares:
         Raises Overloaded where too many calls are under way, LockTimeout where it waited too long.
         """
         share = self._share(tenant_id)
-        # No more than are left to others: no number of tenants takes them all.
-        if share.callers >= self._queue_size - self._callers:
-            raise Overloaded(self._queue_size)
+        self._room.enter(tenant_id)
         deadline = asyncio.get_running_loop().time() + self.call_seconds
-        share.callers += 1
-        self._callers += 1
         try:
             with suppress(LockTimeout):
                 return await attempt(Patience(TRY.lock_timeout, "retry" if share.waiting else "try", deadline))
             return await wait_in_turns(attempt, deadline, LockTimeout)
         finally:
-            share.callers -= 1
-            self._callers -= 1
+            self._room.leave(tenant_id)
 
     def _share(self, tenant_id: str) -> _Share:
         share = self._shares.get(tenant_id)

@@ -34,7 +34,7 @@ class _IsolatedKey(Generic[Item, Answer]):
 
 
 class IsolatedKeys(Generic[Item, Answer]):
-    """The keys that met a lock. `start` starts a task, `waiting` counts calls."""
+    """The keys that met a lock. `start` starts a task."""
 
     def __init__(
         self,
@@ -43,7 +43,6 @@ class IsolatedKeys(Generic[Item, Answer]):
         max_weight: int,
         start: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
-        self.waiting = 0
         self._run = run
         self._max_weight = max_weight
         self._start = start
@@ -52,17 +51,10 @@ class IsolatedKeys(Generic[Item, Answer]):
     def __contains__(self, key: str) -> bool:
         return key in self._keys
 
-    def waiting_of(self, key: str) -> int:
-        """How many calls of this key wait."""
-        isolated = self._keys.get(key)
-        return 0 if isolated is None else len(isolated.queue) + isolated.blocked
-
     def add(self, key: str, calls: Iterable[Call[Item, Answer]]) -> None:
         """Isolates a key, if it is not, and queues calls of it."""
         isolated = self._keys.setdefault(key, _IsolatedKey())
-        before = len(isolated.queue)
         isolated.queue.extend(calls)
-        self.waiting += len(isolated.queue) - before
         self._work_on(key, isolated)
 
     def _work_on(self, key: str, isolated: _IsolatedKey[Item, Answer]) -> None:
@@ -80,11 +72,9 @@ class IsolatedKeys(Generic[Item, Answer]):
             while isolated.queue:
                 calls = []
                 take_calls(isolated.queue, calls, share=self._max_weight)
-                self.waiting -= len(calls)
                 await self._answer(calls, isolated, TRY.lock_timeout)
                 await asyncio.sleep(0)
         except BaseException:
-            self.waiting -= len(isolated.queue)
             abandon_calls((*calls, *isolated.queue))
             isolated.queue.clear()
             raise
@@ -113,7 +103,6 @@ class IsolatedKeys(Generic[Item, Answer]):
                 await self._answer(wanted[half:], isolated, lock_timeout)
             elif isinstance(error, Blocked):
                 isolated.blocked += 1
-                self.waiting += 1
                 self._start(self._answer_blocked(wanted[0], isolated))
             else:
                 fail_calls(wanted, error)
@@ -132,5 +121,4 @@ class IsolatedKeys(Generic[Item, Answer]):
             raise
         finally:
             isolated.blocked -= 1
-            self.waiting -= 1
             self._work_on(call.key, isolated)

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Literal, NamedTuple, TypeVar
 
+from everyskill.errors import Overloaded
+
 Result = TypeVar("Result")
 
 
@@ -29,6 +31,8 @@ TRY = Patience(50, "none")
 _TURN = 500
 # What is left of that where many want the same places: less would cost more in transactions than it saves in waiting.
 _SHORTEST = 10
+# How many calls each tenant may have however many others have.
+_FEW = 10
 
 
 class Places(asyncio.Semaphore):
@@ -51,6 +55,36 @@ class Places(asyncio.Semaphore):
         """So many milliseconds, shared with those who wait for a place now."""
         shared = milliseconds * self._count // (self._count + self._waiting)
         return max(shared, milliseconds // _SHORTEST, 1)
+
+
+class Room:
+    """Counts the calls of each tenant that wait or are under way, `size` of all tenants.
+
+    A tenant has a quarter at most, and no more than are left to the others. A few of each find room whatever others
+    ask: so many tenants that are stuck may exceed the size, by those few each.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._few = max(min(_FEW, size // 4), 1)
+        self._calls: dict[str, int] = {}
+        self._total = 0
+
+    def enter(self, tenant_id: str) -> None:
+        """Counts one more call. Raises Overloaded where there is no room for it."""
+        calls = self._calls.get(tenant_id, 0)
+        if calls >= max(self._few, min(self._size // 4, self._size - self._total)):
+            raise Overloaded(self._size)
+        self._calls[tenant_id] = calls + 1
+        self._total += 1
+
+    def leave(self, tenant_id: str) -> None:
+        """Counts one call less."""
+        self._total -= 1
+        if self._calls[tenant_id] == 1:
+            del self._calls[tenant_id]
+        else:
+            self._calls[tenant_id] -= 1
 
 
 async def wait_in_turns(
