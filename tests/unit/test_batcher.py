@@ -397,6 +397,25 @@ async def test_s18_a_locked_row_that_is_asked_for_again_and_again_holds_up_nobod
     assert await asyncio.gather(*stuck) == [70] * 20
 
 
+async def test_s18_a_key_whose_callers_give_up_and_ask_again_stays_out_of_the_batches_of_all(desk: Desk) -> None:
+    batcher = batcher_at(desk)
+    desk.locked = {7}
+    for number in range(3):
+        [stuck] = await asking([batcher.ask("a", 7)])
+        while desk.patiences[-1].on != "wait":  # noqa: ASYNC110 - the batcher's own time
+            await asyncio.sleep(0.001)
+        stuck.cancel()
+        await asyncio.wait([stuck])
+        await asyncio.sleep(0.01)
+        first = await held(desk, batcher)
+        again, calm = await asking([batcher.ask("a", 7), batcher.ask("b", number)])
+        desk.open.set()
+        assert (await first, await calm) == (0, number * 10)
+        again.cancel()
+    assert not any({"a", "b"} <= batch.keys() for batch in desk.batches)
+    await batcher.close()
+
+
 async def test_s18_a_key_goes_with_the_others_again_once_none_of_its_calls_waits(desk: Desk) -> None:
     batcher = batcher_at(desk)
     desk.locked = {7}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from everyskill.database.connection_shares import ConnectionShares
-from everyskill.database.places import TRY, Patience
+from everyskill.database.places import TRY, Patience, Recent
 from everyskill.errors import LockTimeout, Overloaded
 
 SIZE = 20
@@ -91,6 +91,32 @@ async def test_s18_a_tenant_that_is_known_to_be_stuck_is_tried_only_where_the_st
     assert len(stuck.lock_timeouts["try"]) == 1
     stuck.released.set()
     await asyncio.gather(*calls)
+
+
+async def test_s18_a_tenant_whose_callers_give_up_and_ask_again_is_still_known_to_be_stuck() -> None:
+    stuck = Stuck()
+    for patience in ("wait", "retry", "retry"):
+        already = len(stuck.lock_timeouts[patience])
+        call = stuck.call("acme")
+        while len(stuck.lock_timeouts[patience]) == already:  # noqa: ASYNC110 - the shares' own time
+            await asyncio.sleep(0.001)
+        call.cancel()
+        await asyncio.wait([call])
+    assert len(stuck.lock_timeouts["try"]) == 1
+    stuck.released.set()
+    await stuck.call("globex")
+    assert len(stuck.lock_timeouts["try"]) == 2
+
+
+async def test_who_is_stuck_is_forgotten_after_a_while() -> None:
+    recent = Recent(seconds=0.02)
+    for tenant_id in TENANTS:
+        recent.add(tenant_id)
+    assert all(tenant_id in recent for tenant_id in TENANTS)
+    await asyncio.sleep(0.05)
+    assert not any(tenant_id in recent for tenant_id in TENANTS)
+    recent.add("another")
+    assert len(recent) == 1
 
 
 async def test_a_question_that_finds_no_connection_ends_at_its_deadline() -> None:

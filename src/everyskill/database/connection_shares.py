@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import NamedTuple, TypeAlias
 from weakref import WeakValueDictionary
 
 import asyncpg
 
 from everyskill.database.connections import AnyConnection
-from everyskill.database.places import TRY, Patience, Places, Result, Room, wait_in_turns
+from everyskill.database.places import TRY, Patience, Places, Recent, Result, Room, wait_in_turns
 from everyskill.errors import LockTimeout
 from everyskill.settings import DEFAULT_LOCK_SECONDS
 
@@ -53,6 +53,7 @@ class ConnectionShares:
         self._size = size
         self.call_seconds = call_seconds
         self._room = Room(queue_size)
+        self._stuck = Recent()
         self._places = {
             "sort out": Places(max(size // 2, 1)),
             "try": Places(max(size * 3 // 4, 1)),
@@ -87,10 +88,17 @@ class ConnectionShares:
         share = self._share(tenant_id)
         self._room.enter(tenant_id)
         deadline = asyncio.get_running_loop().time() + self.call_seconds
+        is_stuck = share.waiting > 0 or tenant_id in self._stuck
         try:
-            with suppress(LockTimeout):
-                return await attempt(Patience(TRY.lock_timeout, "retry" if share.waiting else "try", deadline))
+            try:
+                return await attempt(Patience(TRY.lock_timeout, "retry" if is_stuck else "try", deadline))
+            except LockTimeout:
+                is_stuck = True
             return await wait_in_turns(attempt, deadline, LockTimeout)
+        except (asyncio.CancelledError, LockTimeout):
+            if is_stuck:
+                self._stuck.add(tenant_id)
+            raise
         finally:
             self._room.leave(tenant_id)
 

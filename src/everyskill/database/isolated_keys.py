@@ -20,7 +20,7 @@ from everyskill.database.calls import (
     take_calls,
     unanswered,
 )
-from everyskill.database.places import HASTY, TRY, Patience, wait_in_turns
+from everyskill.database.places import HASTY, TRY, Patience, Recent, wait_in_turns
 from everyskill.errors import LockTimeout
 
 
@@ -34,7 +34,7 @@ class _IsolatedKey(Generic[Item, Answer]):
 
 
 class IsolatedKeys(Generic[Item, Answer]):
-    """The keys that met a lock. `start` starts a task."""
+    """The keys that met a lock, for a moment after their callers gave up too. `start` starts a task."""
 
     def __init__(
         self,
@@ -47,9 +47,10 @@ class IsolatedKeys(Generic[Item, Answer]):
         self._max_weight = max_weight
         self._start = start
         self._keys: dict[str, _IsolatedKey[Item, Answer]] = {}
+        self._stuck = Recent()
 
     def __contains__(self, key: str) -> bool:
-        return key in self._keys
+        return key in self._keys or key in self._stuck
 
     def add(self, key: str, calls: Iterable[Call[Item, Answer]]) -> None:
         """Isolates a key, if it is not, and queues calls of it."""
@@ -88,6 +89,9 @@ class IsolatedKeys(Generic[Item, Answer]):
         now = asyncio.get_running_loop().time()
         fail_calls((call for call in calls if call.deadline <= now), LockTimeout())
         wanted = unanswered(calls)
+        if len(wanted) < len(calls):
+            # Whoever gave up before the own turn came will ask again.
+            self._stuck.add(calls[0].key)
         if not wanted:
             return
         # Many keys that are stuck share the tries: whose turn does not come in time must be told so.
@@ -113,10 +117,12 @@ class IsolatedKeys(Generic[Item, Answer]):
             cancel_with_caller(call)
             await wait_in_turns(partial(run_calls, self._run, [call]), call.deadline, Blocked)
         except Blocked as error:
+            self._stuck.add(call.key)
             fail_calls([call], error.__cause__ if isinstance(error.__cause__, Exception) else error)
         except Exception as error:  # noqa: BLE001 - the caller gets it
             fail_calls([call], error)
         except BaseException:
+            self._stuck.add(call.key)
             abandon_calls([call])
             raise
         finally:

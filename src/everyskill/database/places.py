@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Literal, NamedTuple, TypeVar
 
 from everyskill.errors import Overloaded
@@ -31,6 +32,8 @@ TRY = Patience(50, "none")
 _TURN = 500
 # What is left of that where many want the same places: less would cost more in transactions than it saves in waiting.
 _SHORTEST = 10
+# How long a tenant that met a lock is taken for stuck once its callers gave up: they will ask again.
+_REMEMBERED_SECONDS = 2.0
 # How many calls each tenant may have however many others have.
 _FEW = 10
 
@@ -55,6 +58,29 @@ class Places(asyncio.Semaphore):
         """So many milliseconds, shared with those who wait for a place now."""
         shared = milliseconds * self._count // (self._count + self._waiting)
         return max(shared, milliseconds // _SHORTEST, 1)
+
+
+class Recent:
+    """The tenants that were added in the last seconds."""
+
+    def __init__(self, seconds: float = _REMEMBERED_SECONDS) -> None:
+        self._seconds = seconds
+        self._until: dict[str, float] = {}
+
+    def __contains__(self, tenant_id: str) -> bool:
+        return self._until.get(tenant_id, 0.0) > monotonic()
+
+    def __len__(self) -> int:
+        return len(self._until)
+
+    def add(self, tenant_id: str) -> None:
+        """Adds a tenant, or anew, and forgets those whose time is over."""
+        now = monotonic()
+        self._until.pop(tenant_id, None)
+        self._until[tenant_id] = now + self._seconds
+        # In the order in which they were added, which is that of their ends.
+        while self._until[first := next(iter(self._until))] <= now:
+            del self._until[first]
 
 
 class Room:
