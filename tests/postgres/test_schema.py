@@ -136,6 +136,19 @@ async def test_users_keep_everything_when_sessions_get_a_generation_and_lose_it_
     assert await owner.fetch("SELECT * FROM users") == before
 
 
+async def test_a_filled_database_is_planned_for_its_largest_tenant_from_the_upgrade_on(
+    clone: Clone, owner: asyncpg.Connection
+) -> None:
+    planned = "SELECT stadistinct FROM pg_statistic WHERE starelid = 'users'::regclass AND staattnum = 1"
+    await downgrade(clone.owner_url, "0042_analyze_new_tables")
+    await owner.execute("INSERT INTO tenants (id, name, slug) VALUES ('a', 'A', 'a'), ('b', 'B', 'b')")
+    await owner.execute("INSERT INTO users (tenant_id, id) VALUES ('a', 'ann'), ('b', 'bob')")
+    await upgrade(clone.owner_url)
+    assert await owner.fetchval(planned) == 1
+    await downgrade(clone.owner_url, "0042_analyze_new_tables")
+    assert await owner.fetchval(planned) == -1
+
+
 async def test_upgrading_again_changes_nothing(clone: Clone) -> None:
     before = await described(clone)
     assert await upgrade(clone.owner_url) == []

@@ -12,7 +12,7 @@ import pytest
 import everyskill.database
 from everyskill.database.connections import connect_once
 from everyskill.database.rules import IS_UPDATED
-from everyskill.database.statements import CUSTOM_PLAN, Statement
+from everyskill.database.statements import NESTED_LOOP_PLAN, Statement
 from everyskill.handles import Tenant
 from everyskill.model import Skill, SkillStatus
 from everyskill.model.changes import is_updated
@@ -70,7 +70,7 @@ def test_parameters_are_numbered_in_order_and_casts_and_texts_are_left_alone() -
 
 async def test_a_statement_that_is_planned_otherwise_than_its_transaction_is_refused(acme: Tenant) -> None:
     one = Statement("SELECT 1 WHERE :tenant_id <> ''")
-    other = Statement("SELECT 2 WHERE :tenant_id <> ''", plan=CUSTOM_PLAN)
+    other = Statement("SELECT 2 WHERE :tenant_id <> ''", plan=NESTED_LOOP_PLAN)
     async with acme._transactions.read() as connection:
         assert await connection.fetch_value(one) == 1
         with pytest.raises(AssertionError, match="other settings"):

@@ -7,5 +7,6 @@ REVISIONS: tuple[str, ...] = (
     "0041_add_session_generation",
     "0042_analyze_new_tables",
     "0043_keep_moments",
+    "0044_plan_for_the_largest_tenant",
 )
 HEAD = REVISIONS[-1]

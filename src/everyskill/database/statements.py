@@ -26,8 +26,6 @@ def _settings(**settings: str) -> str:
 GENERIC_PLAN = _settings(plan_cache_mode="force_generic_plan", enable_seqscan="off", enable_bitmapscan="off", jit="off")
 # The same with nested loops only, for a join of which no side can be fenced off by OFFSET 0.
 NESTED_LOOP_PLAN = GENERIC_PLAN + _settings(enable_hashjoin="off", enable_mergejoin="off")
-# For a statement that reads a whole catalog: a plan for each call.
-CUSTOM_PLAN = _settings(plan_cache_mode="force_custom_plan", jit="off")
 
 
 class Statement:

@@ -22,7 +22,12 @@ LOCK_SKILL = Statement("""
 FIND_LOCKED_SKILL = Statement(f"""
     SELECT {SKILL_COLUMNS}, sv.content_hash, sv.created_by AS version_author, sv.created_at AS version_created_at
       FROM skills AS s
-      LEFT JOIN skill_versions AS sv ON sv.tenant_id = s.tenant_id AND sv.id = s.published_version_id
+      LEFT JOIN LATERAL (
+          SELECT versions.content_hash, versions.created_by, versions.created_at
+            FROM skill_versions AS versions
+           WHERE versions.tenant_id = :tenant_id AND versions.id = s.published_version_id
+          OFFSET 0
+      ) AS sv ON true
      WHERE s.tenant_id = :tenant_id AND s.slug = :slug
 """)
 

@@ -1,7 +1,7 @@
 """Asks about skills as the catalog shows them now."""
 
 from everyskill.database.rules import IS_PUBLISHED, IS_UPDATED
-from everyskill.database.statements import CUSTOM_PLAN, Statement, read_row, read_rows
+from everyskill.database.statements import Statement, read_row, read_rows
 from everyskill.database.transactions import TenantConnection
 from everyskill.model.skills import Skill, SkillListItem, SkillStatus
 
@@ -53,15 +53,12 @@ LIST_SKILLS_FOR_USER = Statement(f"""
 """)
 
 # The categories in use, by skills_recent_updates_idx or by all skills of the tenant.
-LIST_CATEGORIES = Statement(
-    f"""
+LIST_CATEGORIES = Statement(f"""
     SELECT DISTINCT s.category
       FROM skills AS s
      WHERE s.tenant_id = :tenant_id AND {IS_PUBLISHED}
      ORDER BY s.category
-    """,
-    plan=CUSTOM_PLAN,
-)
+""")
 
 
 async def find_skill(connection: TenantConnection, slug_or_id: str, *, include_hidden: bool = False) -> Skill | None:
