@@ -265,6 +265,18 @@ async def test_a_feed_that_was_read_before_looks_only_at_what_changed_since_and_
     assert touched(plan, "skills") <= 3 * changed
 
 
+async def test_skills_that_were_shown_and_hidden_again_are_counted_no_further_than_others(
+    staged: Tenant, owner: asyncpg.Connection
+) -> None:
+    for _ in range(2):
+        assert await staged.get_whats_new_for_user("caught-up") == []
+    await owner.execute("UPDATE skills SET visible_at = clock_timestamp(), status = 'archived' WHERE id LIKE '%5'")
+    assert touched(await first_page_plan(staged, "caught-up"), "skills") <= MAX_LOOKUPS + 1
+    # Walked once, and looked up from there on.
+    assert await staged.get_whats_new_for_user("caught-up") == []
+    assert touched(await first_page_plan(staged, "caught-up"), "skills") == 0
+
+
 @pytest.mark.parametrize("user_id", ["caught-up", "stale"])
 async def test_a_feed_that_was_not_read_before_is_given_up_when_there_is_much_to_look_at(
     staged: Tenant, user_id: str

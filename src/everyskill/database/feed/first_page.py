@@ -19,8 +19,8 @@ class FeedLookup(Struct, frozen=True):
 
 # First finds what there is to look up: all of a user's views (user_skill_views_tenant_user_skill_unique), or what
 # became visible since the user's checkpoint (feed_checkpoints_pkey, skills_visible_idx) and what is pending in it. Each
-# is counted no further than to one more than :max_lookups. Then looks those skills up (skills_pkey), and to each the
-# view.
+# is counted no further than to one more than :max_lookups, skills that were hidden again included. Then looks those
+# skills up (skills_pkey), and to each the view.
 FIND_FIRST_PAGES = Statement(f"""
     SELECT asked.place, found.has_few_views, found.has_few_changes, found.complete_above IS NULL AS is_complete, item.*
       FROM ROWS FROM (json_to_recordset(:lookups::json) AS (user_id text, max_items integer))
@@ -36,12 +36,8 @@ FIND_FIRST_PAGES = Statement(f"""
                  checkpoint.visible_at IS NOT NULL
                  AND (SELECT count(*)
                         FROM (SELECT
-                                FROM (SELECT skills.status
-                                        FROM skills
-                                       WHERE skills.tenant_id = :tenant_id
-                                         AND skills.visible_at > checkpoint.visible_at
-                                      OFFSET 0) AS s
-                               WHERE {IS_PUBLISHED}
+                                FROM skills
+                               WHERE skills.tenant_id = :tenant_id AND skills.visible_at > checkpoint.visible_at
                                LIMIT :max_lookups + 1) AS counted
                      ) <= :max_lookups AS has_few_changes,
                  checkpoint.*
