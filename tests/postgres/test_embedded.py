@@ -800,7 +800,9 @@ async def test_a_program_that_closes_while_it_restarts_the_server_leaves_none(fo
 def test_a_directory_of_another_version_is_refused(folder: Path) -> None:
     folder.mkdir()
     (folder / "PG_VERSION").write_text("16\n")
-    with pytest.raises(EmbeddedServerFailed, match="it holds PostgreSQL 16, and PostgreSQL 18 was asked for"):
+    with pytest.raises(
+        EmbeddedServerFailed, match=r"PostgreSQL 16, and .* 18 was asked for: everyskill db upgrade-server"
+    ):
         EmbeddedServer.start(folder, postgres_version=18)
 
 
@@ -871,6 +873,26 @@ def test_a_directory_of_other_files_is_refused_and_left_as_it_was(folder: Path) 
     with pytest.raises(EmbeddedServerFailed, match="it holds other files"):
         EmbeddedServer.start(folder)
     assert [path.name for path in folder.iterdir()] == ["letter.txt"]
+
+
+@pytest.mark.usefixtures("used")
+def test_a_copy_that_lost_its_version_is_refused_and_left_as_it_was(folder: Path) -> None:
+    EmbeddedServer.start(folder).stop()
+    (folder / "PG_VERSION").unlink()
+    (folder / "pg_hba.conf").write_text("mine")
+    before = {path.name for path in folder.iterdir()}
+    with pytest.raises(EmbeddedServerFailed, match="restore a backup"):
+        EmbeddedServer.start(folder)
+    assert ({path.name for path in folder.iterdir()}, (folder / "pg_hba.conf").read_text()) == (before, "mine")
+
+
+@pytest.mark.usefixtures("used")
+def test_a_copy_that_lost_its_transactions_says_what_is_fatal(folder: Path) -> None:
+    EmbeddedServer.start(folder).stop()
+    shutil.rmtree(folder / "pg_xact")
+    with pytest.raises(EmbeddedServerFailed, match=r"FATAL: .*\n.*pg_xact") as failed:
+        EmbeddedServer.start(folder)
+    assert "shutting down" not in failed.value.reason
 
 
 @pytest.mark.usefixtures("used")

@@ -10,6 +10,7 @@ from everyskill.errors import EmbeddedServerFailed
 
 START_LOCK_FILE = "everyskill.start.lock"
 VERSION_FILE = "PG_VERSION"
+COMPLETE_FOLDER = "everyskill.made"
 # What bounds a recovery, in postgresql.conf, where an operator may change it: how much WAL there is to replay, and how
 # the files are synced before, which one by one takes seconds on a busy disk.
 RECOVERY_OPTIONS = (
@@ -27,14 +28,21 @@ def check_data_folder(data_folder: Path, binaries: Binaries) -> None:
     names = {path.name for path in data_folder.iterdir()}
     if VERSION_FILE in names:
         _check_version_and_owner(data_folder / VERSION_FILE, binaries)
-    elif names and START_LOCK_FILE not in names:
-        raise EmbeddedServerFailed(str(data_folder), "it holds other files; name a new or an empty directory")
+    elif names and not _is_being_made(names):
+        reason = f"it holds other files and no {VERSION_FILE}; name a new or an empty directory"
+        raise EmbeddedServerFailed(str(data_folder), f"{reason}, and where it was a database, restore a backup")
+
+
+def _is_being_made(names: set[str]) -> bool:
+    # Files of PostgreSQL are there without their version while they are moved up, and where the version was lost.
+    are_ours = all(name.startswith("everyskill.") for name in names)
+    return START_LOCK_FILE in names and (are_ours or COMPLETE_FOLDER in names)
 
 
 def _check_version_and_owner(version_file: Path, binaries: Binaries) -> None:
     found, wanted = version_file.read_text().strip(), str(binaries.version)
     if found != wanted:
-        reason = f"it holds PostgreSQL {found}, and PostgreSQL {wanted} was asked for"
+        reason = f"it holds PostgreSQL {found}, and PostgreSQL {wanted} was asked for: everyskill db upgrade-server"
         raise EmbeddedServerFailed(str(version_file.parent), reason)
     owner = version_file.stat().st_uid
     if binaries.user and owner != binaries.user.pw_uid:
@@ -47,7 +55,7 @@ def create_cluster(data_folder: Path, binaries: Binaries, *options: str) -> None
 
     `options` are more of initdb's.
     """
-    complete = data_folder / "everyskill.made"
+    complete = data_folder / COMPLETE_FOLDER
     if not complete.exists():
         _initdb(data_folder, binaries, *options).rename(complete)
     data_folder.chmod(0o700)

@@ -82,8 +82,12 @@ def _wait_until_ready(data_folder: Path) -> list[str]:
 
 def _start_failure(data_folder: Path, logged_before: int = 0) -> EmbeddedServerFailed:
     log = data_folder / LOG_FILE
-    logged = log.read_bytes()[logged_before:] if log.exists() else b""
-    reason = last_lines(logged.decode(errors="replace")) or "it left no log"
+    logged = log.read_bytes()[logged_before:].decode(errors="replace") if log.exists() else ""
+    lines = logged.splitlines()
+    # After the reason it logs how it shuts down.
+    while lines and " LOG:  " in lines[-1]:
+        lines.pop()
+    reason = last_lines("\n".join(lines) or logged) or "it left no log"
     return EmbeddedServerFailed(str(data_folder), reason)
 
 
