@@ -16,6 +16,7 @@ from litestar.types import Message
 from msgspec.structs import replace
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
+from structlog.testing import capture_logs
 
 import everyskill
 from everyskill.handles import Database, Tenant
@@ -567,7 +568,10 @@ async def test_a_database_that_is_away_is_told_and_comes_back(ann: httpx.AsyncCl
     assert (away.status_code, code_of(away)) == (503, "database_unreachable")
     assert int(away.headers["retry-after"]) > 0
     # The reason names the database: that is for the operator.
-    again = await ann.get("/v1/skills")
+    with capture_logs() as log:
+        again = await ann.get("/v1/skills")
+    [warning] = [line for line in log if line["event"] == "database not ready"]
+    assert (warning["code"], warning["reason"]) == ("database_unreachable", ready.json()["detail"])
     assert [clone.name in response.text for response in (again, away, ready)] == [False, False, True]
     assert away.json()["detail"] == again.json()["detail"] == "The database is not ready. Try again in a few seconds."
     assert (ready.status_code, code_of(ready)) == (503, "database_unreachable")

@@ -84,6 +84,8 @@ def handle_exception(request: AnyRequest, error: Exception) -> Response[Any]:
     problem = _describe(request, error, status)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.error("request failed", exc_info=error)
+    if isinstance(error, errors.DatabaseNotReady):
+        _log.warning("database not ready", code=error.code, reason=str(error))
     render_error: RenderError | None = request.app.state.get("render_error")
     if render_error is not None and _prefers_page(request):
         page = render_error(request, status, problem.title, problem.detail)
