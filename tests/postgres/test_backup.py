@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 import zipfile
+from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 from everyskill import backup
 from everyskill.backup.contents import Contents
 from everyskill.backup.dump_file import CONTENTS, DATABASE
-from everyskill.backup.programs import login_of
+from everyskill.backup.programs import Programs, login_of
 from everyskill.errors import (
     DatabaseNotEmpty,
     DatabaseNotMigrated,
@@ -306,6 +307,22 @@ async def test_a_restore_that_fails_early_ends(dumped: Contents, empty_clone: Cl
     with pytest.raises(RestoreFailed, match="already exists"):
         await restore(empty_clone, file)
     assert await is_empty(empty_clone)
+
+
+async def test_a_program_whose_output_nobody_reads_any_more_is_ended(tmp_path: Path) -> None:
+    """A pg_restore whose psql ended early, say: the restore fails, and does not wait for ever."""
+    programs = Programs(script(tmp_path / "bin", "exec head -c 20000000 /dev/zero"))
+    async with asyncio.timeout(20):
+        with (tmp_path / "stderr").open("wb") as stderr:
+            login = login_of("postgresql:///everyskill")
+            async with programs.start("pg_dump", login=login, stderr=stderr, stdout=PIPE) as process:
+                while not is_paused(process):  # noqa: ASYNC110 - it has no event
+                    await asyncio.sleep(0.01)
+    assert process.returncode
+
+
+def is_paused(process: Process) -> bool:
+    return bool(process.stdout and process.stdout._paused)  # type: ignore[attr-defined]
 
 
 @pytest.mark.usefixtures("newest_server")

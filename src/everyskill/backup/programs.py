@@ -64,7 +64,8 @@ class Programs:
         finally:
             with suppress(ProcessLookupError):
                 process.kill()
-            await process.wait()
+            # Reads to the end too: while a full buffer waits for a reader, wait() does not return before Python 3.12.4.
+            await process.communicate()
 
 
 def find_programs(wanted: int, own: Path | None) -> Programs:
