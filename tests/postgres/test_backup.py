@@ -97,7 +97,10 @@ def damage(file: Path, kind: str) -> None:
     whole = file.read_bytes()
     middle = len(whole) // 2
     flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
-    file.write_bytes({"flipped": flipped, "text": b"no dump", "empty": b""}.get(kind, whole[:-2000]))
+    # The second number of the format, after "PGDMP" and the first.
+    newer = whole[:6] + b"\x63" + whole[7:]
+    kinds = {"flipped": flipped, "text": b"no dump", "empty": b"", "newer": newer}
+    file.write_bytes(kinds.get(kind, whole[:-2000]))
 
 
 def files_in(folder: Path) -> Iterator[tuple[str, bytes]]:
@@ -337,6 +340,14 @@ async def test_a_damaged_file_changes_nothing(
     with pytest.raises(expected):
         await restore(empty_clone, file)
     assert await is_empty(empty_clone)
+
+
+@pytest.mark.usefixtures("newest_server")
+async def test_a_file_of_a_newer_pg_dump_says_what_reads_it(clone: Clone, empty_clone: Clone, file: Path) -> None:
+    bare(clone, file)
+    damage(file, "newer")
+    with pytest.raises(RestoreFailed, match=r"unsupported version \(1\.99\).*newer pg_restore comes with: pip install"):
+        await restore(empty_clone, file)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,9 @@ from everyskill.errors import DatabaseNotEmpty, MissingPrivilege, PostgresTooOld
 HEAD_LINES = 40
 TIMEOUT_SINCE = 17
 TRANSACTION_TIMEOUT = b"SET transaction_timeout = 0;\n"
+# What pg_restore says to the file of a newer pg_dump, and what helps.
+OTHER_FORMAT = "unsupported version"
+NEWER_PROGRAMS = "; a newer pg_dump wrote it. A newer pg_restore comes with: pip install 'everyskill[embedded]'"
 _LOGIN = """
 SELECT current_user::regrole::text AS name, rolsuper AS is_superuser, quote_ident(current_database()) AS database,
        (SELECT datdba::regrole::text FROM pg_database WHERE datname = current_database()) AS owner
@@ -149,7 +152,8 @@ async def _run(programs: Programs, url: str, dumped: IO[bytes], script: _Script,
             if await psql.wait():
                 raise RestoreFailed(first_error(errors))
             if await pg_restore.wait():
-                raise RestoreFailed(first_error(complaints))
+                reason = first_error(complaints)
+                raise RestoreFailed(f"{reason}{NEWER_PROGRAMS if reason.startswith(OTHER_FORMAT) else ''}")
 
 
 async def _feed(dumped: IO[bytes], pg_restore: Process) -> None:
