@@ -1,6 +1,7 @@
 """The database that the migrations make is the one that models and policies describe."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import asyncpg
@@ -9,12 +10,14 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import class_mapper
 
 import everyskill.migrations.versions
+from everyskill.database.inspection import inspect
 from everyskill.database.policies import APP_ROLE, GRANTS, OPERATOR_ROLE, POLICIES, TENANT_COLUMNS
 from everyskill.database.revisions import REVISIONS
-from everyskill.errors import DatabaseTooNew, MigrationBlocked, MigrationFailed, MissingPrivilege
+from everyskill.errors import DatabaseTooNew, MigrationBlocked, MigrationFailed, MissingPrivilege, PostgresTooOld
 from everyskill.migrations import downgrade, upgrade, upgrade_sql
 from everyskill.schema import Base, Skills, Tenants, Users, UserSkillViews
 from tests.support.databases import Clone
+from tests.support.old_server import old_server
 from tests.support.schema_description import describe
 
 
@@ -200,6 +203,19 @@ async def test_a_database_from_the_future_is_left_alone(clone: Clone, owner: asy
     await owner.execute("UPDATE alembic_version SET version_num = '9999_from_the_future'")
     with pytest.raises(DatabaseTooNew):
         await upgrade(clone.owner_url)
+
+
+@pytest.mark.parametrize("act", [inspect, upgrade])
+async def test_an_old_postgresql_is_told_by_its_version_and_not_migrated(
+    empty_clone: Clone, tmp_path: Path, act: Callable[[str], Awaitable[object]]
+) -> None:
+    async with old_server(empty_clone.owner_url, tmp_path) as url:
+        try:
+            said = str(await act(url))
+        except PostgresTooOld as error:
+            said = str(error)
+    assert "This server is PostgreSQL 14; EverySkill needs 15 or newer." in said
+    assert (await described(empty_clone))["grants"] == set()
 
 
 def test_every_migration_file_is_a_known_revision_and_sets_a_lock_timeout() -> None:

@@ -14,10 +14,10 @@ from msgspec import Struct
 from everyskill.backup.contents import Contents, Role, find_anything, quoted
 from everyskill.backup.dump_file import open_dump_file
 from everyskill.backup.programs import CHUNK_BYTES, Programs, find_programs, first_error, login_of
-from everyskill.database.connections import MIN_POSTGRES, close_quietly, connect_once, translate_driver_errors
+from everyskill.database.connections import check_version, close_quietly, connect_once, translate_driver_errors
 from everyskill.database.inspection import Finding, inspect_as_member
 from everyskill.database.policies import APP_ROLE, OPERATOR_ROLE
-from everyskill.errors import DatabaseNotEmpty, MissingPrivilege, PostgresTooOld, RestoreFailed
+from everyskill.errors import DatabaseNotEmpty, MissingPrivilege, RestoreFailed
 
 # pg_restore begins with settings, one of which servers before 17 do not know.
 HEAD_LINES = 40
@@ -69,9 +69,7 @@ async def restore(url: str, path: Path, *, own_programs: Path | None) -> Restore
 
 
 async def _check(connection: asyncpg.Connection) -> asyncpg.Record:
-    version = connection.get_server_version()
-    if version.major < MIN_POSTGRES:
-        raise PostgresTooOld(f"{version.major}.{version.minor}")
+    check_version(connection)
     [login] = await connection.fetch(_LOGIN)
     if not login["is_superuser"]:
         raise MissingPrivilege(login["name"], "to be a superuser")

@@ -138,9 +138,7 @@ async def read_revision(connection: AnyConnection) -> str | None:
 
 async def check_serving(connection: AnyConnection) -> None:
     """Raises the DatabaseNotReady that says why this connection must not serve tenants, if there is a reason."""
-    version = connection.get_server_version()
-    if version.major < MIN_POSTGRES:
-        raise PostgresTooOld(f"{version.major}.{version.minor}")
+    check_version(connection)
     [role] = await connection.fetch(_ROLE, list(TENANT_COLUMNS), APP_ROLE, UNSAFE_ROLES)
     if role["encoding"] != "UTF8":
         raise WrongEncoding(role["encoding"])
@@ -157,6 +155,13 @@ async def check_serving(connection: AnyConnection) -> None:
     if not role["member"]:
         raise MissingPrivilege(role["name"], f"membership in {APP_ROLE}")
     check_revision(await connection.fetchval("SELECT version_num FROM public.alembic_version"))
+
+
+def check_version(connection: AnyConnection) -> None:
+    """Raises PostgresTooOld."""
+    major = connection.get_server_version().major
+    if major < MIN_POSTGRES:
+        raise PostgresTooOld(str(major))
 
 
 def check_revision(found: str | None) -> None:

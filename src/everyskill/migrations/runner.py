@@ -1,6 +1,6 @@
 """Runs the migrations in one transaction, under an advisory lock that admits one runner at a time."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from io import StringIO
 from pathlib import Path
@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from everyskill.database.connections import connect_once
+from everyskill.database.connections import check_version, connect_once
 from everyskill.database.revisions import HEAD, REVISIONS
 from everyskill.errors import DatabaseTooNew, EverySkillError, MigrationBlocked, MigrationFailed, MissingPrivilege
 
@@ -25,8 +25,9 @@ async def upgrade(url: str, revision: str = HEAD) -> list[str]:
     """Migrates up to `revision` and returns the revisions that were applied, none when there was nothing to do.
 
     `url` must log in as the owner of the database. Several runners may start at once: one migrates, the others wait and
-    then have nothing to do. Raises DatabaseUnreachable, DatabaseTooNew, MissingPrivilege, MigrationBlocked where
-    another session holds a lock for too long, or MigrationFailed; after any of them the database is unchanged.
+    then have nothing to do. Raises DatabaseUnreachable, PostgresTooOld, DatabaseTooNew, MissingPrivilege,
+    MigrationBlocked where another session holds a lock for too long, or MigrationFailed; after any of them the database
+    is unchanged.
     """
     async with _locked_connection(url) as connection:
         before = await _applied_revisions(connection)
@@ -60,9 +61,15 @@ async def _locked_connection(url: str) -> AsyncIterator[AsyncConnection]:
         await engine.dispose()
 
 
-def _connect(url: str) -> Awaitable[asyncpg.Connection]:
+async def _connect(url: str) -> asyncpg.Connection:
     # No time limit: a migration of a large table takes long, and so does waiting for another runner.
-    return connect_once(url, answer_seconds=None)
+    connection = await connect_once(url, answer_seconds=None)
+    try:
+        check_version(connection)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
 
 
 def _translate(error: DBAPIError) -> EverySkillError:
