@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -75,10 +76,16 @@ def run_pgbouncer(server: EmbeddedServer, **settings: object) -> Iterator[PgBoun
         shutil.rmtree(folder)
 
 
-def _wait_for(socket: Path, process: subprocess.Popen[bytes]) -> None:
+def _wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
     end = time.monotonic() + START_SECONDS
-    while not socket.exists():
-        log = (socket.parent / "log").read_text()
+    while not _answers(path):
+        log = (path.parent / "log").read_text()
         assert process.poll() is None, log
         assert time.monotonic() < end, log
         time.sleep(0.01)
+
+
+def _answers(path: Path) -> bool:
+    # The file is there before anybody listens.
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0
