@@ -56,6 +56,12 @@ def benchmarks(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def faults(session: nox.Session) -> None:
+    """Injects faults for ten minutes, and counts what is lost: docs/reliability.md."""
+    run(session, "python", "-m", "faults", *(session.posargs or ["--minutes", "10"]))
+
+
+@nox.session(default=False)
 def screenshots(session: nox.Session) -> None:
     """Renews the pictures of the pages in docs/screenshots."""
     run(session, "pytest", "tests/browser", EVERYSKILL_SCREENSHOTS="docs/screenshots")

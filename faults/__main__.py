@@ -16,7 +16,7 @@ import everyskill
 from everyskill.errors import EverySkillError
 from faults.accounts import Accounts, find_losses, live_once
 from faults.acts import ActLog
-from faults.injections import Fault, possible_faults
+from faults.injections import FAULTS, Fault, fill_disk, is_possible, move_clock
 from faults.stage import Stage, staged
 
 WRITERS = 3
@@ -74,8 +74,12 @@ async def run(minutes: float, rounds: int | None, only: list[str], seed: int, fo
     until = time.monotonic() + 60 * minutes
     seconds: dict[str, list[float]] = defaultdict(list)
     accounts, losses, number = Accounts(), 0, 0
-    async with staged(folder, seed) as (stage, database):
-        faults = [fault for fault in possible_faults(stage) if not only or fault.__name__ in only]
+    wanted = [FAULTS[name] for name in only or FAULTS]
+    async with staged(folder, seed, wants_disk=fill_disk in wanted, wants_clock=move_clock in wanted) as (
+        stage,
+        database,
+    ):
+        faults = [fault for fault in wanted if is_possible(fault, stage)]
         print(f"seed {seed}; faults: {', '.join(fault.__name__ for fault in faults)}", flush=True)
         waiting: list[Fault] = []
         while time.monotonic() < until and number != rounds:
@@ -111,7 +115,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m faults", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--rounds", type=int, help="stop after so many")
-    parser.add_argument("--fault", action="append", default=[], help="this one only; may be repeated")
+    parser.add_argument("--fault", action="append", default=[], choices=FAULTS, help="this one only; may be repeated")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="everyskill-faults-") as folder:

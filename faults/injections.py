@@ -88,14 +88,22 @@ async def move_clock(stage: Stage, chance: Random) -> None:
         await asyncio.sleep(HOLD_SECONDS)
 
 
-FAULTS: list[Fault] = [kill_writer, kill_server, kill_session, kill_both, cut_connections, hold_locks]
+_FAULTS = (
+    kill_writer,
+    kill_server,
+    kill_session,
+    kill_both,
+    cut_connections,
+    hold_locks,
+    fill_disk,
+    move_clock,
+)
+FAULTS: dict[str, Fault] = {fault.__name__: fault for fault in _FAULTS}
 
 
-def possible_faults(stage: Stage) -> list[Fault]:
-    """The faults that this machine allows."""
-    disk: list[Fault] = [fill_disk] if stage.has_own_disk else []
-    clock: list[Fault] = [move_clock] if stage.has_own_clock else []
-    return [*FAULTS, *disk, *clock]
+def is_possible(fault: Fault, stage: Stage) -> bool:
+    """Whether this machine allows it."""
+    return (fault is not fill_disk or stage.has_own_disk) and (fault is not move_clock or stage.has_own_clock)
 
 
 async def _as_superuser(stage: Stage, statement: str) -> None:

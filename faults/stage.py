@@ -44,6 +44,7 @@ class Stage:
     server: EmbeddedServer
     seed: int
     has_own_disk: bool
+    has_own_clock: bool
     writers: list[Writer] = field(default_factory=list)
     started: int = 0
 
@@ -51,11 +52,6 @@ class Stage:
     def url(self) -> str:
         """What programs connect to."""
         return f"embedded://{self.server.data_folder}"
-
-    @property
-    def has_own_clock(self) -> bool:
-        """Whether the server's clock can be moved."""
-        return FAKETIME.exists()
 
     def move_clock(self, seconds: int) -> None:
         """Moves the clock of the server and of the writers, to so many seconds from the true time."""
@@ -96,19 +92,19 @@ class Stage:
 
 
 @contextmanager
-def own_disk(folder: Path) -> Iterator[bool]:
-    """A small disk in memory at `folder/disk`, where this user may mount one; it can be filled."""
-    # The server's user passes through.
-    folder.chmod(0o755)
-    disk = folder / "disk"
+def own_disk(disk: Path, *, is_wanted: bool) -> Iterator[bool]:
+    """Makes a folder, where wanted and allowed as a small disk in memory, which can be filled; tells which it is."""
     disk.mkdir()
+    # The server's user passes through.
+    disk.parent.chmod(0o755)
     mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(disk)]
-    is_mounted = os.geteuid() == 0 and subprocess.run(mount, check=False, capture_output=True).returncode == 0
+    may_mount = is_wanted and os.geteuid() == 0
+    is_mounted = may_mount and subprocess.run(mount, check=False, capture_output=True, timeout=10).returncode == 0
     try:
         yield is_mounted
     finally:
         if is_mounted:
-            subprocess.run(["umount", str(disk)], check=False)
+            subprocess.run(["umount", str(disk)], check=False, timeout=10)
 
 
 def share_clock(folder: Path) -> None:
@@ -125,13 +121,17 @@ def share_clock(folder: Path) -> None:
 
 
 @asynccontextmanager
-async def staged(folder: Path, seed: int) -> AsyncIterator[tuple[Stage, everyskill.Database]]:
+async def staged(
+    folder: Path, seed: int, *, wants_disk: bool, wants_clock: bool
+) -> AsyncIterator[tuple[Stage, everyskill.Database]]:
     """A stage with its tenants, people and skills, and a handle to look at it."""
-    with own_disk(folder) as has_own_disk:
-        if FAKETIME.exists():
+    disk = folder / "disk"
+    with own_disk(disk, is_wanted=wants_disk) as has_own_disk:
+        has_own_clock = wants_clock and FAKETIME.exists()
+        if has_own_clock:
             share_clock(folder)
-        server = await asyncio.to_thread(EmbeddedServer.start, folder / "disk" / "data")
-        stage = Stage(folder, server, seed, has_own_disk)
+        server = await asyncio.to_thread(EmbeddedServer.start, disk / "data")
+        stage = Stage(folder, server, seed, has_own_disk, has_own_clock)
         try:
             async with everyskill.connect(stage.url) as database:
                 for tenant_id in TENANTS:

@@ -13,7 +13,7 @@ from everyskill.handles import Tenant
 from faults.acts import SLUGS, TENANTS, USERS, Act, ActLog, Kind
 from faults.stage import skill
 
-TASKS = 4
+TASKS = 8
 PAUSE_SECONDS = 0.002
 KINDS: dict[Kind, int] = {"record": 60, "visit": 35, "publish": 3, "mark_all": 2}
 
