@@ -1,5 +1,6 @@
 """A connection that breaks in a COMMIT leaves a caller who knows that it does not know, and may repeat (S14)."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Literal
@@ -49,6 +50,24 @@ async def test_s14_a_view_whose_commit_is_cut_off_may_be_recorded_and_may_be_rep
     view = await acme.get_user_view("ann", skill.skill_id)
     assert view is not None
     assert (view.last_viewed_version, view.view_count) == (1, 2 if recorded else 1)
+
+
+@both_sides
+async def test_s14_calls_whose_common_commit_is_cut_off_are_all_told_and_none_is_done_twice(
+    acme: Tenant, proxied: tuple[CuttingProxy, Tenant], side: Side
+) -> None:
+    proxy, tenant = proxied
+    skill = await publish(acme)
+    await tenant.visit_skill("bob", skill.skill_id)
+    first = asyncio.create_task(tenant.visit_skill("bob", skill.skill_id))
+    await asyncio.sleep(0)
+    visits = [asyncio.create_task(tenant.visit_skill("ann", skill.skill_id)) for _ in range(4)]
+    await first
+    proxy.cuts = side
+    answers = await asyncio.gather(*visits, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [OutcomeUnknown] * 4
+    view = await acme.get_user_view("ann", skill.skill_id)
+    assert (view.view_count if view else 0) == (4 if side == "after" else 0)
 
 
 @both_sides

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from everyskill.database.batcher import MAX_KEYS, MAX_WORKERS, Batcher
 from everyskill.database.calls import Blocked
 from everyskill.database.places import Patience
-from everyskill.errors import DatabaseUnreachable, LockTimeout, Overloaded
+from everyskill.errors import DatabaseUnreachable, LockTimeout, OutcomeUnknown, Overloaded
 
 Batch: TypeAlias = dict[str, list[int]]
 
@@ -157,6 +157,24 @@ async def test_what_every_call_would_be_told_goes_to_each_caller_as_its_own_erro
     assert len(desk.batches) == 2, "what is said to all was asked again"
     desk.breaks = None
     assert await batcher.ask("a", 1) == 10
+
+
+@pytest.mark.parametrize("is_locked", [False, True])
+async def test_a_batch_whose_commit_was_cut_off_is_never_run_again(desk: Desk, is_locked: bool) -> None:
+    batcher = batcher_at(desk)
+    desk.breaks = OutcomeUnknown("it broke")
+    if is_locked:
+        desk.locked = {9}
+        locked = await asking([batcher.ask("a", 9)])
+    first = await held(desk, batcher)
+    rest = await asking([batcher.ask("a", number) for number in range(1, 4)])
+    desk.open.set()
+    errors = await asyncio.gather(first, *rest, return_exceptions=True)
+    assert [type(error) for error in errors] == [OutcomeUnknown] * 4
+    assert sorted(number for batch in desk.batches for number in batch.get("a", ()) if number < 9) == [1, 2, 3]
+    if is_locked:
+        desk.unlock()
+        await asyncio.wait(locked)
 
 
 async def test_a_call_that_is_cancelled_while_it_waits_is_never_run(desk: Desk) -> None:

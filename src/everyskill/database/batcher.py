@@ -9,7 +9,6 @@ from time import monotonic
 from typing import Any, Generic
 
 from everyskill.database.calls import (
-    SAID_TO_ALL,
     Answer,
     Blocked,
     Call,
@@ -17,6 +16,7 @@ from everyskill.database.calls import (
     Run,
     abandon_calls,
     fail_calls,
+    halves,
     run_calls,
     take_calls,
     unanswered,
@@ -44,7 +44,7 @@ class Batcher(Generic[Item, Answer]):
     A key stands for whoever must not wait for others, here a tenant; the weight of an item is its part of a batch.
     Every key has a queue of its own, and a batch takes an equal share from each in turn, so that no key waits for all
     of another's calls. A key without calls costs nothing. A batch that fails is run again in halves, down to the calls
-    that fail alone, unless it was told what every call would be told (`SAID_TO_ALL`).
+    that fail alone, unless it was told what every call would be told.
 
     A key that meets somebody else's lock is isolated: its calls go in batches of their own until none of them waits,
     and the call that has to wait does so alone. `call_seconds` after it was asked it raises LockTimeout. The rest of
@@ -175,11 +175,10 @@ class Batcher(Generic[Item, Answer]):
             self._isolate(blocked.key, [call for call in wanted if call.key == blocked.key])
             self._start(self._sort_out(wanted, blocked.key))
         except Exception as error:  # noqa: BLE001 - every caller gets it
-            half = len(wanted) // 2
-            if half and not isinstance(error, SAID_TO_ALL):
-                await self._answer(wanted[:half], patience)
-                await self._answer(wanted[half:], patience)
-            else:
+            parts = halves(wanted, error)
+            for part in parts:
+                await self._answer(part, patience)
+            if not parts:
                 fail_calls(wanted, error)
 
     async def _sort_out(self, calls: Sequence[Call[Item, Answer]], blocked: str) -> None:

@@ -6,7 +6,13 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Generic, TypeAlias, TypeVar
 
 from everyskill.database.places import Patience
-from everyskill.errors import DatabaseReadOnly, DatabaseUnreachable
+from everyskill.errors import (
+    DatabaseReadOnly,
+    DatabaseUnreachable,
+    DataDirectoryInUse,
+    EmbeddedServerFailed,
+    OutcomeUnknown,
+)
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -16,7 +22,7 @@ Answer = TypeVar("Answer")
 Run: TypeAlias = Callable[[Mapping[str, Sequence[Item]], Patience], Awaitable[Mapping[str, Sequence[Answer]]]]
 
 # The errors that say nothing of any call. Every other may be about one: what no encoder knows, what a trigger refuses.
-SAID_TO_ALL = (DatabaseUnreachable, DatabaseReadOnly)
+_SAID_TO_ALL = (DatabaseUnreachable, DatabaseReadOnly, OutcomeUnknown, EmbeddedServerFailed, DataDirectoryInUse)
 
 
 class Blocked(Exception):
@@ -87,6 +93,12 @@ async def run_calls(run: Run[Item, Answer], calls: Sequence[Call[Item, Answer]],
         for call, answer in zip(group, answers[key], strict=True):
             if not call.answer.done():
                 call.answer.set_result(answer)
+
+
+def halves(calls: Sequence[Call[Item, Answer]], error: Exception) -> Sequence[Sequence[Call[Item, Answer]]]:
+    """The parts in which calls that failed together are run again: none of one call, or where all would be told so."""
+    half = len(calls) // 2
+    return (calls[:half], calls[half:]) if half and not isinstance(error, _SAID_TO_ALL) else ()
 
 
 def fail_calls(calls: Iterable[Call[Item, Answer]], error: Exception) -> None:

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, Generic
 
 from everyskill.database.calls import (
-    SAID_TO_ALL,
     Answer,
     Blocked,
     Call,
@@ -16,6 +15,7 @@ from everyskill.database.calls import (
     abandon_calls,
     cancel_with_caller,
     fail_calls,
+    halves,
     run_calls,
     take_calls,
     unanswered,
@@ -99,12 +99,11 @@ class IsolatedKeys(Generic[Item, Answer]):
         try:
             await run_calls(self._run, wanted, Patience(lock_timeout, "retry", deadline))
         except Exception as error:  # noqa: BLE001 - every caller gets it
-            half = len(wanted) // 2
-            if half and not isinstance(error, SAID_TO_ALL):
+            if parts := halves(wanted, error):
                 # Some of them wait: which ones, is found without waiting for as long again.
                 lock_timeout = HASTY.lock_timeout if isinstance(error, Blocked) else lock_timeout
-                await self._answer(wanted[:half], isolated, lock_timeout)
-                await self._answer(wanted[half:], isolated, lock_timeout)
+                for part in parts:
+                    await self._answer(part, isolated, lock_timeout)
             elif isinstance(error, Blocked):
                 isolated.blocked += 1
                 self._start(self._answer_blocked(wanted[0], isolated))
