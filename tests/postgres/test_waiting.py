@@ -16,6 +16,7 @@ from everyskill.database.connection_shares import ConnectionShares
 from everyskill.database.feed.mark_seen import mark_all_seen
 from everyskill.database.people.users import find_user
 from everyskill.database.places import Patience
+from everyskill.database.statements import Statement
 from everyskill.database.transactions import TenantConnection, TenantTransactions
 from everyskill.database.views.record import RECORD_VIEWS
 from everyskill.errors import LockTimeout, TenantExists
@@ -197,6 +198,14 @@ async def test_a_question_behind_a_locked_table_ends_at_its_deadline(
         with pytest.raises(LockTimeout):
             async with asyncio.timeout(20), TenantTransactions(shares, "acme").read() as connection:
                 await find_user(connection, "ann")
+
+
+async def test_a_question_that_meets_no_lock_takes_as_long_as_it_takes(database: Database, acme: Tenant) -> None:
+    assert database._pool is not None
+    shares = ConnectionShares(database._pool, size=10, queue_size=10, call_seconds=0.1)
+    slow = Statement("SELECT :tenant_id::text FROM pg_sleep(0.3)")
+    async with TenantTransactions(shares, "acme").read() as connection:
+        assert await connection.fetch_value(slow) == "acme"
 
 
 async def test_s18_a_tenant_whose_lock_is_released_goes_on_while_others_are_stuck(

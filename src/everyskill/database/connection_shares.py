@@ -73,12 +73,15 @@ class ConnectionShares:
             return self._wait(share, patience)
         return self._acquire(share, patience, share.tries, self._places[patience.on])
 
-    def read_connection(self, tenant_id: str) -> AbstractAsyncContextManager[Acquired]:
+    @asynccontextmanager
+    async def read_connection(self, tenant_id: str) -> AsyncIterator[Acquired]:
         """A connection for a question of one tenant, whose questions hold half of the pool and queue up for that."""
-        deadline = asyncio.get_running_loop().time() + self.call_seconds
-        patience = Patience(round(self.call_seconds * 1_000), "none", deadline)
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self.call_seconds
         share = self._share(tenant_id)
-        return self._acquire(share, patience, share.reads)
+        async with self._acquire(share, Patience(1, "none", deadline), share.reads) as (connection, _, _):
+            # It meets locks of tables alone, so PostgreSQL's timeout will do. A slow one is not cut off.
+            yield Acquired(connection, max(round((deadline - clock()) * 1_000), 1), None)
 
     async def run(self, tenant_id: str, attempt: Attempt[Result]) -> Result:
         """What `attempt` gives: run at once, and where it meets a lock, again with the patience to wait for it.
