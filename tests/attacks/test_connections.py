@@ -19,6 +19,7 @@ from everyskill.web.concurrency import Place, Places, take_place
 from everyskill.web.connections import BoundedProtocol, ConnectionLimits
 from everyskill.web.middleware.admission import with_admission
 from everyskill.web.once_per_minute import OncePerMinute
+from everyskill.web.refusals import TooBusy
 from tests.support.databases import Clone
 from tests.support.http_clients import SETTINGS, bearer
 from tests.support.live_service import RunService, client_at
@@ -394,6 +395,25 @@ async def test_a_stranger_whose_time_is_up_gives_way_without_an_error() -> None:
                 asyncio.get_running_loop().call_soon(admit_another)
                 await asyncio.Event().wait()
     assert admitted
+
+
+async def test_a_stranger_whose_body_arrives_as_it_gives_way_counts_for_no_tenant() -> None:
+    places = Places(replace(SETTINGS, unauthenticated_limit=1))
+    place, body = take_place(cast(Any, {}), places), asyncio.Event()
+
+    async def sign_in() -> None:
+        async with asyncio.timeout(10) as timeout:
+            with place.waiting_for_body(timeout):
+                await body.wait()
+        place.claim("acme")
+
+    stranger = asyncio.create_task(sign_in())
+    await asyncio.sleep(0)
+    body.set()
+    with take_place(cast(Any, {}), places).waiting_for_body(asyncio.timeout(10)), pytest.raises(TooBusy):
+        await stranger
+    place.leave()
+    assert not places.taken_by
 
 
 class Visitor:

@@ -40,10 +40,10 @@ class Place:
         places.taken += 1
 
     def claim(self, tenant_id: str) -> None:
-        """Counts the request against its tenant. Raises TooBusy where that has its half of the places."""
+        """Counts the request against its tenant. Raises TooBusy where that has its half, and where this gave way."""
         if self.tenant_id is not None:
             return
-        if self.places.taken_by[tenant_id] >= self.places.limit_of_tenant:
+        if self.is_left or self.places.taken_by[tenant_id] >= self.places.limit_of_tenant:
             raise TooBusy
         self.places.taken_by[tenant_id] += 1
         self.tenant_id = tenant_id
