@@ -10,7 +10,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 import everyskill
 from everyskill import errors
@@ -150,6 +150,15 @@ HUGE_NUMBERS: dict[str, tuple[Act, str]] = {
 REFUSED |= {f"huge {name}": refused for name, refused in HUGE_NUMBERS.items()}
 
 
+class Markup(str):
+    """Text that a template engine marked as safe, say; it spells itself in its own way."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "<b>" + self
+
+
 def with_file(**odd: Any) -> SkillFolder:
     file = replace(SkillFile("notes.md", 1, "0" * 64), **odd)
     return replace(folder(), files=(*folder().files, file))
@@ -184,6 +193,22 @@ async def test_s3_the_same_files_in_another_order_are_no_change(acme: Tenant) ->
     await acme.publish_skill(with_files(3))
     turned = replace(with_files(3), files=with_files(3).files[::-1])
     assert (await acme.publish_skill(turned)).outcome == "unchanged"
+
+
+async def test_texts_of_a_class_that_no_encoder_knows_are_texts_like_others(database: Database) -> None:
+    tenant, text = database.tenant(Markup("globex")), Markup
+    await tenant.create(text("Globex"), slug=text("globex"))
+    await tenant.add_user(text("ann"), email=text("ann@globex"), name=text("Ann"), role=text("admin"))
+    file = SkillFile(text("a.md"), 1, text("0" * 64))
+    fields = {name: text(value) for name, value in asdict(folder()).items() if isinstance(value, str)}
+    skill = await tenant.publish_skill(
+        replace(folder(), **fields, files=(*folder().files, file)), author_id=text("ann")
+    )
+    await tenant.add_feedback(text(skill.skill_id), user_id=text("ann"), comment=text("Good"))
+    page = await tenant.get_skill_page(text("ann"), text("pdf"))
+    assert page.published is not None
+    assert page.published.files[-1] == SkillFile("a.md", 1, "0" * 64)
+    assert [item.comment for item in page.feedback] == ["Good"]
 
 
 async def test_as_many_files_as_a_folder_may_hold_are_published(acme: Tenant) -> None:

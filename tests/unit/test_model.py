@@ -178,6 +178,15 @@ def test_what_is_checked_is_plain_text_whatever_kind_of_text_was_given() -> None
     assert set(map(type, checked)) == {str}
 
 
+def test_a_checked_folder_is_plain_text_to_its_last_file() -> None:
+    files = SkillFolder.from_content("pdf", name="x", description="x", content="one").files
+    fields = {name: Markup(name) for name in ("slug", "name", "description", "category")}
+    odd = (*files, SkillFile(Markup("a.md"), 1, Markup("0" * 64)))
+    checked = SkillFolder(**fields, content=Markup("one"), files=odd).checked()
+    texts = [*(getattr(checked, name) for name in (*fields, "content")), checked.files[1].path, checked.files[1].hash]
+    assert set(map(type, texts)) == {str}
+
+
 def test_as_many_ids_as_are_allowed_are_allowed() -> None:
     ids = [str(number) for number in range(MAX_IDS)]
     assert check_ids("skill_id", [*ids, *ids]) == ids

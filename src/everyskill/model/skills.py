@@ -53,13 +53,13 @@ class SkillFile(Struct, frozen=True):
         return self.path == SKILL_FILE_NAME
 
     def checked(self) -> "SkillFile":
-        """Returns itself. Raises InvalidText where a field cannot be stored."""
-        check_text("file path", self.path, longest=MAX_DESCRIPTION_LENGTH)
+        """Returns it with plain values. Raises InvalidText where a field cannot be stored."""
+        path = check_text("file path", self.path, longest=MAX_DESCRIPTION_LENGTH)
         if type(self.size) is not int or not 0 <= self.size <= MAX_FILE_SIZE:
             raise InvalidText("file size", f"must be a whole number of bytes, not {shown(self.size)!r}")
         if not isinstance(self.hash, str) or not _HASH.fullmatch(self.hash):
             raise InvalidText("file hash", "must be a SHA-256 in lower-case hex")
-        return self
+        return SkillFile(path, self.size, check_content("file hash", self.hash, longest=64))
 
 
 class SkillFolder(Struct, frozen=True, kw_only=True):
@@ -92,23 +92,23 @@ class SkillFolder(Struct, frozen=True, kw_only=True):
         return hash_of_files(self.files)
 
     def checked(self) -> "SkillFolder":
-        """Returns itself. Raises InvalidIdentifier, InvalidText or InvalidArgument where a field cannot be stored."""
-        check_slug(self.slug)
-        check_text("name", self.name, longest=MAX_NAME_LENGTH)
-        check_text("description", self.description, longest=MAX_DESCRIPTION_LENGTH)
-        if self.category is not None:
-            check_text("category", self.category, longest=MAX_NAME_LENGTH)
-        check_content("content", self.content, longest=MAX_CONTENT_LENGTH)
-        check_type("files", self.files, tuple)
-        if len(self.files) > MAX_FILES:
-            raise InvalidText("files", f"must not be more than {MAX_FILES:,}")
-        for file in self.files:
-            check_type("a file", file, SkillFile).checked()
-        if len({file.path for file in self.files}) < len(self.files):
-            raise InvalidText("files", "must list each path once")
-        if not {_hash(self.content), _hash(BOM + self.content)} & {file.hash for file in self.files if file.is_skill}:
+        """Returns it with plain values.
+
+        Raises InvalidIdentifier, InvalidText or InvalidArgument where a field cannot be stored.
+        """
+        category = self.category
+        plain = SkillFolder(
+            slug=check_slug(self.slug),
+            name=check_text("name", self.name, longest=MAX_NAME_LENGTH),
+            description=check_text("description", self.description, longest=MAX_DESCRIPTION_LENGTH),
+            category=None if category is None else check_text("category", category, longest=MAX_NAME_LENGTH),
+            content=check_content("content", self.content, longest=MAX_CONTENT_LENGTH),
+            files=_check_files(self.files),
+        )
+        hashes = {file.hash for file in plain.files if file.is_skill}
+        if not {_hash(plain.content), _hash(BOM + plain.content)} & hashes:
             raise InvalidText("files", f"must list {SKILL_FILE_NAME} with the hash of the content")
-        return self
+        return plain
 
 
 class Skill(Struct, frozen=True):
@@ -202,7 +202,7 @@ class Publication(Struct, frozen=True):
 
 def check_slug(value: str) -> str:
     """Returns a slug: lower-case letters and digits in groups joined by single hyphens. Raises InvalidIdentifier."""
-    check_id("slug", value)
+    value = check_id("slug", value)
     if len(value) > MAX_SLUG_LENGTH or not SLUG.fullmatch(value):
         raise InvalidIdentifier(
             "slug", f"must be 1 to {MAX_SLUG_LENGTH} lower-case letters, digits and single hyphens, not {value!r}"
@@ -216,6 +216,16 @@ def hash_of_files(files: Iterable[SkillFile]) -> str:
     for file in sorted(files, key=lambda file: file.path):
         digest.update(f"{file.path}\0{file.hash}\0".encode(errors="surrogatepass"))
     return digest.hexdigest()
+
+
+def _check_files(files: tuple[SkillFile, ...]) -> tuple[SkillFile, ...]:
+    check_type("files", files, tuple)
+    if len(files) > MAX_FILES:
+        raise InvalidText("files", f"must not be more than {MAX_FILES:,}")
+    plain = tuple(check_type("a file", file, SkillFile).checked() for file in files)
+    if len({file.path for file in plain}) < len(plain):
+        raise InvalidText("files", "must list each path once")
+    return plain
 
 
 def _hash(content: str) -> str:

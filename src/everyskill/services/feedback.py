@@ -23,11 +23,11 @@ async def add_feedback(
     Raises SkillNotFound for a skill that is not there, hidden, or another tenant's; UserNotFound, InvalidText,
     InvalidChoice, InvalidIdentifier.
     """
-    check_id("skill_id", skill_id)
+    skill_id = check_id("skill_id", skill_id)
     if user_id is not None:
-        check_id("user_id", user_id)
+        user_id = check_id("user_id", user_id)
     if comment is not None:
-        check_text("comment", comment, longest=MAX_COMMENT_LENGTH)
+        comment = check_text("comment", comment, longest=MAX_COMMENT_LENGTH)
     if comment is None and sentiment is None:
         raise InvalidText("comment", "must be given where no sentiment is")
     chosen_sentiment = None if sentiment is None else check_choice("sentiment", sentiment, Sentiment)
@@ -52,7 +52,7 @@ async def count_feedback_since(tenant: TenantScope, skill_id: str, since: dateti
 
     Raises InvalidTimestamp, InvalidIdentifier.
     """
-    check_id("skill_id", skill_id)
+    skill_id = check_id("skill_id", skill_id)
     moment = check_moment("since", since)
     async with tenant._transactions.read() as connection:
         return await feedback.count_feedback_since(connection, skill_id, moment)

@@ -29,8 +29,8 @@ async def get_skill_page(
     Raises SkillNotFound for a skill that is not there, hidden, or another tenant's; InvalidArgument, InvalidIdentifier,
     InvalidVersion, InvalidTimestamp.
     """
-    check_id("user_id", user_id)
-    check_id("skill", slug_or_id)
+    user_id = check_id("user_id", user_id)
+    slug_or_id = check_id("skill", slug_or_id)
     before = None if before_visit is None else _check_view(before_visit)
     async with tenant._transactions.read(snapshot=True) as connection:
         skill = await require_skill(connection, slug_or_id)

@@ -38,15 +38,15 @@ async def publish_skill(tenant: TenantScope, folder: SkillFolder, *, author_id: 
     Raises InvalidArgument, InvalidIdentifier, InvalidText, UserNotFound for an unknown author, TenantNotFound, and
     Overloaded.
     """
-    await tenant.run_in_worker(check_type("folder", folder, SkillFolder).checked)
+    plain = await tenant.run_in_worker(check_type("folder", folder, SkillFolder).checked)
     if author_id is not None:
-        check_id("author_id", author_id)
-    return await tenant._transactions.run(lambda connection: _publish(connection, folder, author_id))
+        author_id = check_id("author_id", author_id)
+    return await tenant._transactions.run(lambda connection: _publish(connection, plain, author_id))
 
 
 async def archive_skill(tenant: TenantScope, slug: str) -> Skill:
     """Hides a skill everywhere and keeps all its rows (S11). Raises SkillNotFound and InvalidIdentifier."""
-    check_slug(slug)
+    slug = check_slug(slug)
 
     async def archive(connection: TenantConnection) -> Skill:
         held = await _lock(connection, slug)
@@ -62,7 +62,7 @@ async def restore_skill(tenant: TenantScope, slug: str) -> Skill:
     One that never had a version becomes a draft. Does nothing to a skill that is not archived. Raises SkillNotFound and
     InvalidIdentifier.
     """
-    check_slug(slug)
+    slug = check_slug(slug)
 
     async def restore(connection: TenantConnection) -> Skill:
         held = await _lock(connection, slug)
@@ -79,7 +79,7 @@ async def get_skill(tenant: TenantScope, slug_or_id: str, *, include_hidden: boo
     Raises SkillNotFound for a skill that is not there or another tenant's, and for a draft or an archived one unless
     hidden skills are included; InvalidIdentifier, InvalidArgument.
     """
-    check_id("skill", slug_or_id)
+    slug_or_id = check_id("skill", slug_or_id)
     check_type("include_hidden", include_hidden, bool)
     async with tenant._transactions.read() as connection:
         skill = await require_skill(connection, slug_or_id, include_hidden=include_hidden)
@@ -105,12 +105,13 @@ async def list_skills(
     InvalidCursor, InvalidChoice, InvalidIdentifier, InvalidText.
     """
     if user_id is not None:
-        check_id("user_id", user_id)
-    for field, value in (("category", category), ("text", text)):
-        if value is not None:
-            check_content(field, value, longest=MAX_NAME_LENGTH)
+        user_id = check_id("user_id", user_id)
+    if category is not None:
+        category = check_content("category", category, longest=MAX_NAME_LENGTH)
+    if text is not None:
+        text = check_content("text", text, longest=MAX_NAME_LENGTH)
     chosen_status = None if status is None else check_choice("status", status, SkillStatus)
-    check_limit(limit)
+    limit = check_limit(limit)
     after_slug = None if cursor is None else _read_cursor(cursor)
     async with tenant._transactions.read() as connection:
         items = await skills.list_skills(

@@ -13,7 +13,7 @@ async def create_tenant(tenant: TenantScope, name: str, *, slug: str | None = No
 
     Raises TenantExists when the id or the slug is taken, InvalidText or InvalidIdentifier.
     """
-    check_text("name", name, longest=MAX_NAME_LENGTH)
+    name = check_text("name", name, longest=MAX_NAME_LENGTH)
     checked_slug = check_slug(tenant.tenant_id if slug is None else slug)
     return await tenant._transactions.run(
         lambda connection: tenants.insert_tenant(connection, name=name, slug=checked_slug)

@@ -20,22 +20,22 @@ async def add_user(
     """Adds a user. Raises UserExists where the id or the e-mail address is taken in this tenant, TenantNotFound,
     InvalidIdentifier, InvalidText and InvalidChoice.
     """
-    _check_user(user_id, email, name, role)
+    user_id, email, name, plain_role = _check_user(user_id, email, name, role)
     return await tenant._transactions.run(
-        lambda connection: users.insert_user(connection, user_id, email=email, name=name, role=Role(role))
+        lambda connection: users.insert_user(connection, user_id, email=email, name=name, role=plain_role)
     )
 
 
 async def get_user(tenant: TenantScope, user_id: str) -> User:
     """A user by id. Raises UserNotFound, also for one of another tenant (S15), and InvalidIdentifier."""
-    check_id("user_id", user_id)
+    user_id = check_id("user_id", user_id)
     async with tenant._transactions.read() as connection:
         return await _require_user(connection, user_id)
 
 
 async def list_users(tenant: TenantScope, limit: int = MAX_LIMIT) -> list[User]:
     """The first users of the tenant by id; `limit` is 1 to 100. Raises InvalidLimit."""
-    check_limit(limit)
+    limit = check_limit(limit)
     async with tenant._transactions.read() as connection:
         return await users.list_users(connection, limit=limit)
 
@@ -53,7 +53,7 @@ async def admit_user(
     A known user stays as they are, and an e-mail address that another user has is left out. Raises TenantNotFound,
     TenantInactive, InvalidIdentifier, InvalidText and InvalidChoice.
     """
-    _check_user(user_id, email, name, role)
+    user_id, email, name, plain_role = _check_user(user_id, email, name, role)
     async with tenant._transactions.read() as connection:
         await _require_active(connection)
         known = await users.find_user(connection, user_id)
@@ -63,7 +63,7 @@ async def admit_user(
     async def add(connection: TenantConnection) -> User:
         # Once more without the e-mail, in case that is what was taken.
         for address in (email, None):
-            await users.insert_user_if_new(connection, user_id, email=address, name=name, role=Role(role))
+            await users.insert_user_if_new(connection, user_id, email=address, name=name, role=plain_role)
         return await _require_user(connection, user_id)
 
     return await tenant._transactions.run(add)
@@ -71,7 +71,7 @@ async def admit_user(
 
 async def get_active_user(tenant: TenantScope, user_id: str) -> User:
     """A user by id, of an active tenant. Raises TenantNotFound, TenantInactive, UserNotFound, InvalidIdentifier."""
-    check_id("user_id", user_id)
+    user_id = check_id("user_id", user_id)
     async with tenant._transactions.read() as connection:
         await _require_active(connection)
         return await _require_user(connection, user_id)
@@ -82,7 +82,7 @@ async def get_session_generation(tenant: TenantScope, user_id: str) -> int:
 
     Raises UserNotFound and InvalidIdentifier.
     """
-    check_id("user_id", user_id)
+    user_id = check_id("user_id", user_id)
     async with tenant._transactions.read() as connection:
         generation = await users.find_session_generation(connection, user_id)
     if generation is None:
@@ -95,7 +95,7 @@ async def end_sessions(tenant: TenantScope, user_id: str) -> int:
 
     Raises UserNotFound and InvalidIdentifier.
     """
-    check_id("user_id", user_id)
+    user_id = check_id("user_id", user_id)
     generation = await tenant._transactions.run(lambda connection: users.end_sessions(connection, user_id))
     if generation is None:
         raise UserNotFound(user_id)
@@ -117,9 +117,12 @@ async def _require_active(connection: TenantConnection) -> None:
         raise TenantInactive(found.id)
 
 
-def _check_user(user_id: str, email: str | None, name: str | None, role: Role | str) -> None:
-    check_id("user_id", user_id)
-    for field, value in (("email", email), ("name", name)):
-        if value is not None:
-            check_text(field, value, longest=MAX_NAME_LENGTH)
-    check_choice("role", role, Role)
+def _check_user(
+    user_id: str, email: str | None, name: str | None, role: Role | str
+) -> tuple[str, str | None, str | None, Role]:
+    return (
+        check_id("user_id", user_id),
+        None if email is None else check_text("email", email, longest=MAX_NAME_LENGTH),
+        None if name is None else check_text("name", name, longest=MAX_NAME_LENGTH),
+        check_choice("role", role, Role),
+    )

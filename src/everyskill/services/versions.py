@@ -12,7 +12,7 @@ from everyskill.services.tenant_scope import TenantScope
 
 async def list_versions(tenant: TenantScope, slug_or_id: str, *, include_hidden: bool = False) -> list[VersionSummary]:
     """The history of a skill, newest first, without the texts. Raises as get_skill does."""
-    check_id("skill", slug_or_id)
+    slug_or_id = check_id("skill", slug_or_id)
     check_type("include_hidden", include_hidden, bool)
     async with tenant._transactions.read() as connection:
         skill = await require_skill(connection, slug_or_id, include_hidden=include_hidden)
@@ -24,7 +24,7 @@ async def compare_versions(tenant: TenantScope, slug_or_id: str, old: int, new: 
 
     Raises VersionNotFound for a number the skill does not have, InvalidVersion, and what get_skill raises.
     """
-    check_id("skill", slug_or_id)
+    slug_or_id = check_id("skill", slug_or_id)
     check_version(old)
     check_version(new)
     async with tenant._transactions.read() as connection:
@@ -38,7 +38,7 @@ async def get_version_number(tenant: TenantScope, version_id: str) -> int | None
 
     Raises InvalidIdentifier.
     """
-    check_id("version_id", version_id)
+    version_id = check_id("version_id", version_id)
     async with tenant._transactions.read() as connection:
         return await versions.find_version_number(connection, version_id)
 
