@@ -1,6 +1,7 @@
 """The log of acts: each is written down before it is tried and again when its outcome is known.
 
-A line is written by one call and without a buffer, so that a killed writer leaves all it was told.
+A line is written by one call and without a buffer, so that a killed writer leaves all it was told. Where the kill cuts
+a line off, its act had not begun, or its outcome is unknown.
 """
 
 import itertools
@@ -49,6 +50,8 @@ class ActLog:
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        # Ends the line in which the writer before was killed, if there is one.
+        os.write(self._file, b"\n")
         self._numbers = itertools.count()
 
     async def run(self, act: Act, call: Callable[[], Awaitable[Result]]) -> Result | None:
@@ -84,7 +87,7 @@ class LogReader:
         self._offset = 0
 
     def read(self) -> Iterator[Line]:
-        """The new lines, in order, but for one that is not complete yet."""
+        """The new lines, in order, but for those that are not complete: the last one, or where a writer was killed."""
         if not self._path.exists():
             return
         with self._path.open("rb") as file:
@@ -93,4 +96,8 @@ class LogReader:
                 if not line.endswith(b"\n"):
                     return
                 self._offset += len(line)
-                yield msgspec.json.decode(line, type=Line)
+                try:
+                    read = msgspec.json.decode(line, type=Line)
+                except msgspec.DecodeError:
+                    continue
+                yield read
