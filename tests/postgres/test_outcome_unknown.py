@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Literal
 
+import asyncpg
 import pytest
 
 from everyskill.database.feed.limits import DEFAULT_LIMITS
@@ -94,6 +95,24 @@ async def test_s14_a_question_whose_commit_is_cut_off_has_changed_nothing(
     proxy.cuts = "before"
     with pytest.raises(DatabaseUnreachable):
         await tenant.get_skill("pdf")
+
+
+@pytest.mark.parametrize("refusal", ["disk_full", "query_canceled"])
+async def test_s14_a_commit_that_the_server_refuses_is_known_to_have_changed_nothing(
+    acme: Tenant, owner: asyncpg.Connection, refusal: str
+) -> None:
+    skill = await publish(acme)
+    await owner.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        f" $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{refusal}', MESSAGE = 'refused'; END $$"
+    )
+    await owner.execute(
+        "CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON user_skill_views DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION refuse()"
+    )
+    with pytest.raises(DatabaseUnreachable, match="refused"):
+        await acme.record_skill_view("ann", skill.skill_id, 1)
+    assert await acme.get_user_view("ann", skill.skill_id) is None
 
 
 async def test_s14_over_http_it_is_a_problem_of_its_own(

@@ -209,11 +209,16 @@ def translate_driver_errors() -> Iterator[None]:
 
 @contextmanager
 def translate_commit_errors() -> Iterator[None]:
-    """Raises OutcomeUnknown where there is no answer to a COMMIT; else as `translate_driver_errors` does."""
+    """Raises OutcomeUnknown where there is no answer to a COMMIT; else as `translate_driver_errors` does.
+
+    Of what the server says, an ERROR is an answer: it has undone the transaction. What ends the connection is none.
+    """
     try:
         with translate_driver_errors():
             yield
     except DatabaseUnreachable as error:
+        if getattr(error.__cause__, "severity_en", None) == "ERROR":
+            raise
         raise OutcomeUnknown(error.reason) from error
 
 
