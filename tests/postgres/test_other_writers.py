@@ -195,6 +195,35 @@ async def test_a_bulk_update_takes_one_moment(acme: Tenant, owner: asyncpg.Conne
     assert tuple(found or ()) == (1, 1)
 
 
+async def test_a_bulk_update_of_several_tenants_takes_one_moment_of_each(
+    acme: Tenant, globex: Tenant, owner: asyncpg.Connection
+) -> None:
+    for tenant in (acme, globex):
+        for slug in SLUGS:
+            await publish(tenant, slug)
+    async with owner.transaction():
+        for slug in SLUGS:
+            await owner.execute("UPDATE skills SET name = 'changed' WHERE slug = $1", slug)
+    assert await owner.fetchval("SELECT count(DISTINCT (tenant_id, visible_at)) FROM skills") == 2
+
+
+async def test_a_session_that_writes_for_many_tenants_keeps_no_setting_of_each(
+    newest_server: None, clone: Clone
+) -> None:
+    writer = await asyncpg.connect(clone.superuser_url)
+
+    async def write_for(tenants: int) -> int:
+        await writer.execute(
+            f"SELECT everyskill_allocate_visible_at('tenant ' || n) FROM generate_series(1, {tenants}) AS n"
+        )
+        found: int = await writer.fetchval("SELECT sum(used_bytes) FROM pg_backend_memory_contexts WHERE name ^@ 'GUC'")
+        return found
+
+    used = await write_for(1)
+    assert await write_for(50) - used < 50 * 10
+    await writer.close()
+
+
 async def test_one_transaction_of_the_application_for_several_tenants_keeps_the_moments_of_each(
     acme: Tenant, globex: Tenant, clone: Clone
 ) -> None:

@@ -19,15 +19,18 @@ depends_on = None
 
 STATEMENTS = [
     # The moment at which what this transaction publishes becomes visible: docs/decisions/0002. One a transaction and
-    # tenant, kept in a setting that ends with it, as the lock does.
+    # tenant, kept in a setting that ends with it, as the lock does. One setting for all tenants, " <key>:<epoch>" of
+    # each: a session never forgets the name of one.
     """
     CREATE FUNCTION everyskill_allocate_visible_at(tenant text) RETURNS timestamptz
         LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS
     $$
     DECLARE
         key bigint := hashtextextended('everyskill:visible_at:' || tenant, 0);
-        kept_in text := 'everyskill.visible_at_' || to_hex(key);
-        moment timestamptz(3) := to_timestamp(nullif(current_setting(kept_in, true), '')::double precision);
+        name text := ' ' || to_hex(key) || ':';
+        kept text := coalesce(current_setting('everyskill.visible_at', true), '');
+        moment timestamptz(3) :=
+            to_timestamp(nullif(split_part(split_part(kept, name, 2), ' ', 1), '')::double precision);
     BEGIN
         IF moment IS NOT NULL THEN
             RETURN moment;
@@ -39,7 +42,7 @@ STATEMENTS = [
         -- Read in a statement of its own, and so in a snapshot that was taken under the lock.
         moment := greatest(moment, (SELECT max(s.visible_at) + interval '1 millisecond'
                                       FROM public.skills AS s WHERE s.tenant_id = tenant));
-        PERFORM set_config(kept_in, extract(epoch FROM moment)::text, true);
+        PERFORM set_config('everyskill.visible_at', kept || name || extract(epoch FROM moment), true);
         RETURN moment;
     END
     $$
