@@ -1,5 +1,6 @@
 """What changed is never lost and no badge stays, though the clock of the database is moved."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -72,3 +73,24 @@ async def test_s11_what_is_edited_while_hidden_after_the_clock_was_set_back_is_i
         "SELECT max(created_at) - interval '1 second' FROM skill_versions"
     )
     assert await feed(acme) == ["pdf"]
+
+
+async def test_no_publication_waits_until_a_clock_that_is_set_back_has_passed_its_moment(
+    acme: Tenant, moved_clock: MovedClock
+) -> None:
+    is_over = False
+
+    async def publish_on() -> None:
+        number = 0
+        while not is_over:
+            number += 1
+            await publish(acme, content=f"{number}")
+
+    publishing = asyncio.create_task(publish_on())
+    # Sooner or later while a publication waits for its moment.
+    for hours in range(20):
+        moved_clock.set(-hours)
+        await asyncio.sleep(0.05)
+    is_over = True
+    async with asyncio.timeout(20):
+        await publishing

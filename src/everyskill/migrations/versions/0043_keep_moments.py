@@ -29,6 +29,7 @@ STATEMENTS = [
         key bigint := hashtextextended('everyskill:visible_at:' || tenant, 0);
         name text := ' ' || to_hex(key) || ':';
         kept text := coalesce(current_setting('everyskill.visible_at', true), '');
+        clock timestamptz;
         moment timestamptz(3) :=
             to_timestamp(nullif(split_part(split_part(kept, name, 2), ' ', 1), '')::double precision);
     BEGIN
@@ -38,7 +39,11 @@ STATEMENTS = [
         PERFORM pg_advisory_xact_lock(key);
         moment := clock_timestamp();
         moment := moment + interval '1 millisecond';
-        PERFORM pg_sleep_until(moment);
+        -- Not pg_sleep_until: where the clock is set back meanwhile, that goes on until it is there again.
+        LOOP
+            clock := clock_timestamp();
+            EXIT WHEN clock >= moment OR clock < moment - interval '2 milliseconds';
+        END LOOP;
         -- Read in a statement of its own, and so in a snapshot that was taken under the lock.
         moment := greatest(moment, (SELECT max(s.visible_at) + interval '1 millisecond'
                                       FROM public.skills AS s WHERE s.tenant_id = tenant));
