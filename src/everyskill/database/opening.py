@@ -25,6 +25,8 @@ _KEEPALIVES = {
     "keepalives_interval": (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL),
     "keepalives_count": (socket.IPPROTO_TCP, socket.TCP_KEEPCNT),
 }
+# Of a number in a URL, so that it fits into the system's integers.
+_MAX_DIGITS = 9
 # With each call a statement is parsed anew, in the message that executes it.
 UNNAMED: dict[str, Any] = {"statement_cache_size": 0}
 # The server's process as the client was told it. Sent without parameters, so that nothing is prepared.
@@ -113,8 +115,8 @@ def _read_url(url: str) -> tuple[str, dict[str, int]]:
 
 
 def _number(name: str, value: str) -> int:
-    if not (value.isascii() and value.isdigit()):
-        raise _invalid(f"{name} must be a whole number, not {value!r}")
+    if not (value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS):
+        raise _invalid(f"{name} must be a whole number of {_MAX_DIGITS} digits at most, not {value!r}")
     return int(value)
 
 
@@ -145,7 +147,8 @@ def _keep_alive(connection: asyncpg.Connection, parameters: Mapping[str, int]) -
     connected = connection._transport.get_extra_info("socket")  # type: ignore[attr-defined]  # noqa: SLF001 - no option
     for name, value in ({"keepalives": 1} | wanted).items():
         try:
-            if connected.family != socket.AF_UNIX:
+            # Zero seconds or probes are, as in libpq, those of the system.
+            if connected.family != socket.AF_UNIX and (value or name == "keepalives"):
                 connected.setsockopt(*_KEEPALIVES[name], value)
         except OSError as error:
             raise _invalid(f"{name} cannot be {value}: {error.strerror}") from error
