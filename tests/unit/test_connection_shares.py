@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -125,6 +125,21 @@ async def test_a_question_that_finds_no_connection_ends_at_its_deadline() -> Non
     async with shares.read_connection("acme"):
         with pytest.raises(LockTimeout):
             await shares.read_connection("acme").__aenter__()
+
+
+async def test_questions_beyond_the_queue_size_are_refused_and_leave_room_for_other_calls() -> None:
+    stuck = Stuck(queue_size=40)
+    stuck.released.set()
+    async with AsyncExitStack() as held:
+        for _ in range(10):
+            await held.enter_async_context(stuck.shares.read_connection("acme"))
+        with pytest.raises(Overloaded):
+            await held.enter_async_context(stuck.shares.read_connection("acme"))
+        await held.enter_async_context(stuck.shares.read_connection("globex"))
+        await stuck.call("acme")
+    for _ in range(50):
+        async with stuck.shares.read_connection("acme"):
+            pass
 
 
 async def test_s18_one_stuck_tenant_holds_a_quarter_of_the_connections() -> None:

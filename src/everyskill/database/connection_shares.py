@@ -42,8 +42,8 @@ class ConnectionShares:
     Calls that wait for locks hold half of them, those of one tenant a quarter; and tries of tenants that met a lock a
     fifth. So three of ten are left to all others, however many tenants are stuck. Where many tenants get stuck at once,
     each waits the shorter for its lock. Questions of one tenant hold half of the connections, so that nobody queues up
-    behind all that another asks at once. `queue_size` bounds how many calls of `run` may be under way, and
-    `call_seconds` how long each call may wait.
+    behind all that another asks at once. `queue_size` bounds how many questions, and how many calls of `run`, may be
+    under way, and `call_seconds` how long each call may wait.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class ConnectionShares:
         self._size = size
         self.call_seconds = call_seconds
         self._room = Room(queue_size)
+        self._question_room = Room(queue_size)
         self._stuck = Recent()
         self._places = {
             "sort out": Places(max(size // 2, 1)),
@@ -75,13 +76,20 @@ class ConnectionShares:
 
     @asynccontextmanager
     async def read_connection(self, tenant_id: str) -> AsyncIterator[Acquired]:
-        """A connection for a question of one tenant, whose questions hold half of the pool and queue up for that."""
+        """A connection for a question of one tenant, whose questions hold half of the pool and queue up for that.
+
+        Raises Overloaded where too many questions are under way, LockTimeout where none was free in time.
+        """
         clock = asyncio.get_running_loop().time
         deadline = clock() + self.call_seconds
         share = self._share(tenant_id)
-        async with self._acquire(share, Patience(1, "none", deadline), share.reads) as (connection, _, _):
-            # It meets locks of tables alone, so PostgreSQL's timeout will do. A slow one is not cut off.
-            yield Acquired(connection, max(round((deadline - clock()) * 1_000), 1), None)
+        self._question_room.enter(tenant_id)
+        try:
+            async with self._acquire(share, Patience(1, "none", deadline), share.reads) as (connection, _, _):
+                # It meets locks of tables alone, so PostgreSQL's timeout will do. A slow one is not cut off.
+                yield Acquired(connection, max(round((deadline - clock()) * 1_000), 1), None)
+        finally:
+            self._question_room.leave(tenant_id)
 
     async def run(self, tenant_id: str, attempt: Attempt[Result]) -> Result:
         """What `attempt` gives: run at once, and where it meets a lock, again with the patience to wait for it.
