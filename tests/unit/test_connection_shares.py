@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
@@ -54,13 +54,20 @@ class Stuck:
         self.most_held[what] = max(self.most_held[what], held)
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Lets the calls go on until then."""
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - the shares' own time
+            await asyncio.sleep(0.001)
+
+
 async def test_s18_stuck_tenants_hold_half_of_the_connections_and_try_on_a_fifth() -> None:
     stuck = Stuck()
     calls = [stuck.call(tenant_id) for tenant_id in TENANTS]
     # Once each of them is known to be stuck, further calls of theirs are tried too.
-    await asyncio.sleep(0.1)
+    await until(lambda: stuck.most_held["wait"] >= SIZE // 2)
     calls += [stuck.call(tenant_id) for tenant_id in TENANTS for _ in range(10)]
-    await asyncio.sleep(0.3)
+    await until(lambda: len(stuck.lock_timeouts["try"]) + len(stuck.lock_timeouts["retry"]) == len(calls))
     stuck.released.set()
     await asyncio.gather(*calls)
     assert (stuck.most_held["wait"], stuck.most_held["retry"]) == (SIZE // 2, SIZE // 5)
@@ -145,7 +152,7 @@ async def test_questions_beyond_the_queue_size_are_refused_and_leave_room_for_ot
 async def test_s18_one_stuck_tenant_holds_a_quarter_of_the_connections() -> None:
     stuck = Stuck()
     calls = [stuck.call("acme") for _ in range(30)]
-    await asyncio.sleep(0.2)
+    await until(lambda: len(stuck.lock_timeouts["wait"]) > len(calls))
     stuck.released.set()
     await asyncio.gather(*calls)
     assert stuck.most_held["wait of a tenant"] == SIZE // 4

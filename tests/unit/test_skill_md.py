@@ -1,7 +1,5 @@
 """A SKILL.md is split at its fences, whatever its line ends, and its front matter keeps the file's offsets."""
 
-from time import perf_counter
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,6 +55,6 @@ def test_the_parts_are_the_file_without_its_closing_fence(content: str) -> None:
 
 @pytest.mark.parametrize("repeated", ["---x\n", "\n", "--- ", " ", "---\r", "-"])
 def test_no_content_takes_longer_than_its_length(repeated: str) -> None:
-    started = perf_counter()
-    split_skill_md("---\n" + repeated * (2**20 // len(repeated)))
-    assert perf_counter() - started < 2
+    # In the square of its length it would take hours.
+    content = "---\n" + repeated * (2**20 // len(repeated))
+    assert split_skill_md(content) == (content, None)
