@@ -25,6 +25,7 @@ from everyskill.errors import (
     EverySkillError,
     InvalidArgument,
     InvalidDump,
+    LockTimeout,
     MissingPrivilege,
     PostgresProgramsMissing,
     RestoreFailed,
@@ -247,6 +248,18 @@ async def test_a_login_that_would_not_see_all_rows_is_refused(clone: Clone, file
 async def test_a_database_without_our_tables_is_not_dumped(empty_clone: Clone, file: Path) -> None:
     with pytest.raises(DatabaseNotMigrated):
         await backup.dump(empty_clone.superuser_url, file, own_programs=PROGRAMS)
+
+
+@pytest.mark.usefixtures("newest_server")
+@pytest.mark.parametrize("table", ["skills", "alembic_version"])
+async def test_a_dump_does_not_wait_for_ever_for_a_locked_table(
+    clone: Clone, owner: asyncpg.Connection, file: Path, table: str
+) -> None:
+    async with asyncio.timeout(20), owner.transaction():
+        await owner.execute(f"LOCK TABLE {table}")
+        with pytest.raises(LockTimeout):
+            await backup.dump(clone.superuser_url, file, own_programs=PROGRAMS, lock_wait="10ms")
+    assert not list(file.parent.iterdir())
 
 
 @pytest.mark.usefixtures("newest_server")
