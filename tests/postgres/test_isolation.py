@@ -367,6 +367,9 @@ OTHER_WEAKENINGS = {
     "GRANT UPDATE (content) ON skill_versions TO everyskill_app": "UPDATE on skill_versions",
     "GRANT UPDATE, DELETE ON tenants TO everyskill_service": "DELETE on tenants",
     "CREATE VIEW peek AS TABLE users; GRANT SELECT (id) ON peek TO everyskill_service": "SELECT on peek",
+    "CREATE VIEW inner_view AS TABLE users; CREATE VIEW peek AS TABLE inner_view; GRANT SELECT ON peek TO PUBLIC": (
+        "SELECT on peek"
+    ),
     "GRANT CREATE ON SCHEMA public TO PUBLIC": "CREATE on schema public",
     "CREATE FUNCTION peek() RETURNS SETOF users LANGUAGE sql SECURITY DEFINER AS 'TABLE users'": "peek()",
     "ALTER FUNCTION everyskill_analyze_new_tables() RESET ALL": "everyskill_analyze_new_tables() without settings",

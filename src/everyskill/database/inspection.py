@@ -42,21 +42,25 @@ SELECT t.tgname
   FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid
  WHERE c.relnamespace = 'public'::regnamespace AND t.tgenabled IN ('O', 'A')
 """
-# What the login may do itself, or as any role that it may become, with our tables and with views of them: by PUBLIC, by
-# columns, by PostgreSQL's own roles too. `aclexplode(acldefault)` lists the privileges that this PostgreSQL has.
+# What the login may do itself, or as any role that it may become, with our tables, views of them and views of those: by
+# PUBLIC, by columns, by PostgreSQL's own roles too. `aclexplode(acldefault)` lists the privileges that this server has.
 _PRIVILEGES = """
-WITH roles AS (SELECT oid FROM pg_roles WHERE pg_has_role(session_user, oid, 'MEMBER'))
+WITH RECURSIVE roles AS (SELECT oid FROM pg_roles WHERE pg_has_role(session_user, oid, 'MEMBER')),
+ours (oid) AS (
+    SELECT to_regclass(name)::oid FROM unnest($1::text[]) AS name
+    UNION
+    SELECT v.oid
+      FROM ours AS o
+      JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = o.oid
+      JOIN pg_rewrite AS w ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid
+      JOIN pg_class AS v ON v.oid = w.ev_class AND v.relkind IN ('v', 'm')
+)
 SELECT c.relname, session_user::text, p.privilege_type
-  FROM pg_class AS c, aclexplode(acldefault('r', c.relowner)) AS p
- WHERE (c.oid IN (SELECT to_regclass(name) FROM unnest($1::text[]) AS name)
-        OR c.relkind IN ('v', 'm') AND EXISTS (
-               SELECT FROM pg_rewrite AS w
-                 JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid
-                WHERE w.ev_class = c.oid AND d.refobjid IN (SELECT to_regclass(name) FROM unnest($1::text[]) AS name)))
-   AND EXISTS (SELECT FROM roles AS r
-                WHERE CASE WHEN p.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES')
-                           THEN has_any_column_privilege(r.oid, c.oid, p.privilege_type)
-                           ELSE has_table_privilege(r.oid, c.oid, p.privilege_type) END)
+  FROM pg_class AS c JOIN ours USING (oid), aclexplode(acldefault('r', c.relowner)) AS p
+ WHERE EXISTS (SELECT FROM roles AS r
+              WHERE CASE WHEN p.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES')
+                         THEN has_any_column_privilege(r.oid, c.oid, p.privilege_type)
+                         ELSE has_table_privilege(r.oid, c.oid, p.privilege_type) END)
 UNION ALL
 SELECT 'schema public', session_user::text, 'CREATE'
  WHERE EXISTS (SELECT FROM roles AS r WHERE has_schema_privilege(r.oid, 'public', 'CREATE'))
