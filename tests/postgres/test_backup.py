@@ -141,6 +141,15 @@ async def test_a_login_with_bypassrls_dumps_every_row(
     assert again.counts == dumped.counts
 
 
+async def test_a_url_with_settings_of_the_session_dumps_and_restores(
+    clone: Clone, empty_clone: Clone, file: Path
+) -> None:
+    settings = "&statement_timeout=90s&datestyle=ISO,%20DMY&application_name=nightly&connect_timeout=9"
+    dumped = await backup.dump(clone.superuser_url + settings, file, own_programs=PROGRAMS)
+    restored = await backup.restore(empty_clone.superuser_url + settings, file, own_programs=PROGRAMS)
+    assert restored.counts == dumped.counts
+
+
 async def test_what_is_written_during_a_dump_is_in_its_counts_and_its_rows_or_in_neither(
     clone: Clone, empty_clone: Clone, acme: Tenant, file: Path
 ) -> None:
@@ -369,7 +378,7 @@ async def test_a_file_of_a_newer_pg_dump_says_what_reads_it(clone: Clone, empty_
         ("postgresql://ann:a%2Fb@h:1/d?sslmode=require", "postgresql://ann@h:1/d?sslmode=require"),
         ("postgresql:///d?host=/run&password=a%2Fb", "postgresql:///d?host=/run"),
         ("postgresql://ann:a%2Fb@h", "postgresql://ann@h"),
-        ("postgresql://ann@one,two:2/d?x=1&password=a%2Fb", "postgresql://ann@one,two:2/d?x=1"),
+        ("postgresql://ann@one,two:2/d?port=1&password=a%2Fb", "postgresql://ann@one,two:2/d?port=1"),
     ],
 )
 def test_no_password_is_among_the_arguments_of_a_program(url: str, without: str) -> None:

@@ -14,35 +14,47 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from everyskill.errors import PostgresProgramsMissing
 
 CHUNK_BYTES = 1 << 20
-_PASSWORD = "password="  # noqa: S105 - the name of an option of a URL
+# What libpq takes of the parameters that the driver takes too; to the driver all others are settings of the session.
+_LIBPQ = re.compile(
+    "host|port|dbname|user|passfile|service|servicefile|sslmode|sslcert|sslkey|sslrootcert|sslcrl|sslpassword"
+    "|ssl_m(in|ax)_protocol_version|sslnegotiation|target_session_attrs|krbsrvname|gsslib"
+    "|connect_timeout|keepalives|keepalives_idle|keepalives_interval|keepalives_count|application_name"
+)
 
 
 @dataclass(frozen=True)
 class Login:
-    """A database URL without its password, and the environment of a program that logs in there."""
+    """A database URL without its password and settings, and the environment of a program that logs in there."""
 
     url: str
     environment: dict[str, str]
 
 
 def login_of(url: str) -> Login:
-    """Moves the password of a URL into the environment."""
+    """Moves into the environment the password of a URL, and the settings of the session, which libpq refuses there."""
     parts = urlsplit(url)
     credentials, at, hosts = parts.netloc.rpartition("@")
     user, _, password = credentials.partition(":")
-    options = parts.query.split("&")
-    passwords = [password, *(option.removeprefix(_PASSWORD) for option in options if option.startswith(_PASSWORD))]
-    rest = "&".join(option for option in options if not option.startswith(_PASSWORD))
+    query = dict(parse_qsl(parts.query))
+    password = query.pop("password", unquote(password))
+    options = query.pop("options", os.environ.get("PGOPTIONS", ""))
+    known = {name: query.pop(name) for name in list(query) if _LIBPQ.fullmatch(name)}
+    rest = urlencode(known, safe="/,", quote_via=quote)
     # Not the caller's locale: what the programs say is read.
     environment = {**os.environ, "LC_ALL": "C"}
-    if passwords[-1]:
-        environment["PGPASSWORD"] = unquote(passwords[-1])
+    environment["PGOPTIONS"] = " ".join([options, *(_setting(name, value) for name, value in query.items())])
+    if password:
+        environment["PGPASSWORD"] = password
     return Login(f"{parts.scheme}://{user}{at}{hosts}{parts.path}{rest and '?'}{rest}", environment)
+
+
+def _setting(name: str, value: str) -> str:
+    return "-c " + re.sub(r"([\\\s])", r"\\\1", f"{name}={value}")
 
 
 @dataclass(frozen=True)
