@@ -16,7 +16,7 @@ import pytest
 
 from everyskill import backup
 from everyskill.backup.contents import Contents
-from everyskill.backup.dump_file import CONTENTS, DATABASE
+from everyskill.backup.dump_file import CONTENTS, DATABASE, new_dump_file
 from everyskill.backup.programs import Programs, login_of
 from everyskill.errors import (
     DatabaseNotEmpty,
@@ -280,6 +280,22 @@ async def test_a_dump_that_fails_leaves_the_file_of_the_last_one(
     with pytest.raises(DumpFailed, match="no more"):
         await backup.dump(clone.superuser_url, file, own_programs=script(tmp_path / "bin", fails))
     assert list(files_in(tmp_path)) == before
+
+
+async def test_what_a_killed_dump_left_is_replaced_by_the_next(clone: Clone, file: Path) -> None:
+    file.with_name(f".{file.name}.unfinished").write_bytes(b"unfinished" * 1_000_000)
+    await backup.dump(clone.superuser_url, file, own_programs=PROGRAMS)
+    [(name, content)] = files_in(file.parent)
+    assert name == file.name
+    assert b"unfinished" * 2 not in content
+
+
+async def test_a_second_dump_to_the_same_name_is_refused_and_leaves_the_first(file: Path) -> None:
+    with new_dump_file(file) as first:
+        with pytest.raises(DumpFailed, match="another program"), new_dump_file(file):
+            pass
+        first.writestr("whole", "yes")
+    assert zipfile.ZipFile(file).read("whole") == b"yes"
 
 
 @pytest.mark.usefixtures("newest_server")

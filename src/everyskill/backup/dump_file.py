@@ -4,8 +4,8 @@ What pg_dump wrote can be had without this program: `unzip -p FILE database.dump
 is read too; it says nothing of rows and roles.
 """
 
+import fcntl
 import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from typing import IO
 import msgspec
 
 from everyskill.backup.contents import Contents
-from everyskill.errors import InvalidArgument, InvalidDump
+from everyskill.errors import DumpFailed, InvalidArgument, InvalidDump
 
 DATABASE, CONTENTS = "database.dump", "contents.json"
 _PG_DUMP_MAGIC = b"PGDMP"
@@ -24,20 +24,49 @@ _PG_DUMP_MAGIC = b"PGDMP"
 
 @contextmanager
 def new_dump_file(path: Path) -> Iterator[zipfile.ZipFile]:
-    """A file that only its owner may read. At the end of the block it takes its name, and the place of such a file."""
+    """A file that only its owner may read. At the end of the block it takes its name, and the place of such a file.
+
+    Until then it is `.NAME.unfinished`; what was left of one whose program was killed is overwritten. Raises DumpFailed
+    where another program writes it.
+    """
     if path.exists() and not path.is_file():
         raise InvalidArgument("FILE", "the name of a file", repr(str(path)))
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    with os.fdopen(os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "w+b") as file:
+        _lock(file, unfinished)
         try:
+            file.truncate()
             # pg_dump compresses already.
             with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
                 yield archive
             file.flush()
             os.fsync(file.fileno())
-            Path(file.name).replace(path)
+            unfinished.replace(path)
         except BaseException:
-            Path(file.name).unlink()
+            unfinished.unlink()
             raise
+    _sync_folder(path.parent)
+
+
+def _lock(file: IO[bytes], unfinished: Path) -> None:
+    """Refuses one that another program writes, or just finished, and one that another user put there."""
+    found = os.fstat(file.fileno())
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(found, unfinished.lstat()) and found.st_uid == os.geteuid():
+            return
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    raise DumpFailed(f"another program writes {unfinished}")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Else a power cut may take the name from the new file."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
