@@ -77,11 +77,11 @@ async def is_empty(clone: Clone) -> bool:
     return await fetchval(clone.superuser_url, tables) == 0
 
 
-def script(folder: Path, text: str) -> Path:
+def script(folder: Path, text: str, name: str = "pg_dump") -> Path:
     """A folder with a pg_dump that does this."""
-    folder.mkdir()
-    (folder / "pg_dump").write_text(f"#!/bin/sh\n{text}\n")
-    (folder / "pg_dump").chmod(0o755)
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+    (folder / name).chmod(0o755)
     return folder
 
 
@@ -337,6 +337,38 @@ async def test_a_restore_with_other_counts_changes_nothing(
         await restore(empty_clone, file)
     assert await is_empty(empty_clone)
     assert await owner.fetchval("SELECT to_regrole('another')") is None
+
+
+async def test_what_fails_after_everything_was_restored_is_a_finding(
+    clone: Clone, empty_clone: Clone, acme: Tenant, owner: asyncpg.Connection, file: Path
+) -> None:
+    await owner.execute(
+        "ALTER TABLE alembic_version RENAME TO kept; CREATE VIEW alembic_version AS SELECT (1 / 0)::text AS version_num"
+    )
+    await owner.execute("GRANT SELECT ON alembic_version TO PUBLIC")
+    bare(clone, file)
+    restored = await restore(empty_clone, file)
+    assert [(finding.ok, finding.detail) for finding in restored.findings] == [(False, "division by zero")]
+    assert not await is_empty(empty_clone)
+
+
+async def test_a_restore_that_is_cancelled_when_all_is_committed_keeps_its_roles(
+    clone: Clone, empty_clone: Clone, owner: asyncpg.Connection, role: str, tmp_path: Path
+) -> None:
+    file, programs = tmp_path / "everyskill.dump", tmp_path / "bin"
+    await backup.dump(clone.superuser_url, file, own_programs=PROGRAMS)
+    await owner.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+    for name, then in {"pg_dump": "", "pg_restore": "", "psql": f"touch {tmp_path}/committed; exec sleep 60"}.items():
+        script(programs, f'{PROGRAMS}/{name} "$@"\n{then}', name)
+    restoring = asyncio.create_task(backup.restore(empty_clone.superuser_url, file, own_programs=programs))
+    while not (restoring.done() or (tmp_path / "committed").exists()):  # noqa: ASYNC110 - it has no event
+        await asyncio.sleep(0.01)
+    restoring.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await restoring
+    may_read = await fetchval(empty_clone.superuser_url, "SELECT has_table_privilege($1, 'skills', 'SELECT')", role)
+    await fetchval(empty_clone.superuser_url, f"DROP OWNED BY {role}")
+    assert may_read
 
 
 async def test_a_restore_that_fails_early_ends(dumped: Contents, empty_clone: Clone, clone: Clone, file: Path) -> None:

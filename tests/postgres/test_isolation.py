@@ -1,5 +1,6 @@
 """No tenant sees or touches another's rows: in the database by itself, and in the code by itself."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,10 +13,10 @@ import asyncpg
 import pytest
 
 import everyskill.database
-from everyskill.database.inspection import inspect
+from everyskill.database.inspection import inspect, inspect_as_member
 from everyskill.database.policies import TENANT_COLUMNS, TRIGGERS
 from everyskill.database.statements import Statement
-from everyskill.errors import EverySkillError
+from everyskill.errors import DatabaseUnreachable, EverySkillError
 from everyskill.handles import Database, Tenant
 from tests.support.databases import Clone, add_tenant
 from tests.support.skills import publish
@@ -465,6 +466,21 @@ async def test_the_canary_itself_crosses_when_the_border_is_open(clone: Clone, o
     assert "can be read" in canary.detail
     assert "can be written" in canary.detail
     assert "without a tenant" in canary.detail
+
+
+async def test_an_inspection_that_is_cut_off_leaves_no_role_behind(clone: Clone, owner: asyncpg.Connection) -> None:
+    await owner.execute(
+        "ALTER TABLE alembic_version RENAME TO kept;"
+        "CREATE VIEW alembic_version AS SELECT pg_sleep(60)::text AS version_num;"
+        "GRANT SELECT ON alembic_version TO PUBLIC"
+    )
+    inspecting = asyncio.create_task(inspect_as_member(clone.superuser_url))
+    end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND wait_event = 'PgSleep'"
+    while not await owner.fetch(end, clone.name):  # noqa: ASYNC110 - it has no event
+        await asyncio.sleep(0.01)
+    with pytest.raises(DatabaseUnreachable):
+        await inspecting
+    assert not await owner.fetch("SELECT FROM pg_roles WHERE rolname ^@ 'everyskill_check_'")
 
 
 async def test_inspection_leaves_nothing_behind(clone: Clone, owner: asyncpg.Connection) -> None:

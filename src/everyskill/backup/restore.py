@@ -17,7 +17,7 @@ from everyskill.backup.programs import CHUNK_BYTES, Programs, find_programs, fir
 from everyskill.database.connections import check_version, close_quietly, connect_once, translate_driver_errors
 from everyskill.database.inspection import Finding, inspect_as_member
 from everyskill.database.policies import APP_ROLE, OPERATOR_ROLE
-from everyskill.errors import DatabaseNotEmpty, MissingPrivilege, RestoreFailed
+from everyskill.errors import DatabaseNotEmpty, EverySkillError, MissingPrivilege, RestoreFailed
 
 # pg_restore begins with settings, one of which servers before 17 do not know.
 HEAD_LINES = 40
@@ -65,7 +65,15 @@ async def restore(url: str, path: Path, *, own_programs: Path | None) -> Restore
                 await _run(programs, url, dumped, _Script(login, contents), drop_timeout=version < TIMEOUT_SINCE)
         finally:
             await close_quietly(connection)
-    return Restored(contents.counts if contents else None, made, await inspect_as_member(url))
+    return Restored(contents.counts if contents else None, made, await _inspect(url))
+
+
+async def _inspect(url: str) -> list[Finding]:
+    """An error is a finding: everything is restored by now."""
+    try:
+        return await inspect_as_member(url)
+    except (EverySkillError, asyncpg.PostgresError) as error:
+        return [Finding("inspection", False, str(error))]
 
 
 async def _check(connection: asyncpg.Connection) -> asyncpg.Record:
@@ -87,7 +95,8 @@ async def _missing_roles(connection: asyncpg.Connection, contents: Contents | No
         yield made
     except BaseException:
         if made:
-            with translate_driver_errors():
+            # Committed already, where they own something.
+            with suppress(asyncpg.DependentObjectsStillExistError), translate_driver_errors():
                 await connection.execute(f"DROP ROLE {', '.join(map(quoted, made))}")
         raise
 

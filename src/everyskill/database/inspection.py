@@ -105,15 +105,11 @@ async def inspect(url: str) -> list[Finding]:
 
 
 async def inspect_as_member(url: str) -> list[Finding]:
-    """The same where `url` is a superuser's: as a role that is only a member of everyskill_app, and dropped again."""
+    """The same where `url` is a superuser's: as a role that is only a member of everyskill_app, and never committed."""
     member = f"everyskill_check_{uuid4().hex}"
-    async with open_connection(url) as connection:
-        await connection.execute(f"CREATE ROLE {member} IN ROLE {APP_ROLE}")
-        try:
-            await connection.execute(f"SET SESSION AUTHORIZATION {member}")
-            return await _inspect(connection)
-        finally:
-            await connection.execute(f"RESET SESSION AUTHORIZATION; DROP ROLE {member}")
+    async with open_connection(url) as connection, _undone(connection):
+        await connection.execute(f"CREATE ROLE {member} IN ROLE {APP_ROLE}; SET SESSION AUTHORIZATION {member}")
+        return await _inspect(connection)
 
 
 async def _inspect(connection: asyncpg.Connection) -> list[Finding]:
@@ -137,7 +133,8 @@ async def find_grants(connection: asyncpg.Connection) -> set[Grant]:
 
 async def _revision(connection: asyncpg.Connection) -> Finding:
     try:
-        found = await read_revision(connection)
+        async with connection.transaction():
+            found = await read_revision(connection)
         check_revision(found)
     except (DatabaseNotReady, asyncpg.InsufficientPrivilegeError) as error:
         return Finding("schema revision", False, str(error))
@@ -146,7 +143,8 @@ async def _revision(connection: asyncpg.Connection) -> Finding:
 
 async def _role(connection: asyncpg.Connection) -> Finding:
     try:
-        await check_serving(connection)
+        async with connection.transaction():
+            await check_serving(connection)
     except (DatabaseNotReady, asyncpg.InsufficientPrivilegeError) as error:
         return Finding("unprivileged role", False, str(error))
     return Finding("unprivileged role", True, await connection.fetchval("SELECT current_user"))
