@@ -8,7 +8,8 @@ class EverySkillError(Exception):
     """The root of every error this package raises on purpose.
 
     `code` never changes once released. `str(error)` is a sentence a person can act on. An error means that
-    nothing was changed; after OutcomeUnknown alone a write may have been committed.
+    nothing was changed; after OutcomeUnknown alone a write may have been committed. OldServerNotRemoved comes after an
+    upgrade that was made.
     """
 
     code: ClassVar[str] = "error"
@@ -385,6 +386,19 @@ class ServerUpgradeFailed(EverySkillError):
     reason: str
     code = "server_upgrade_failed"
     sentence = "The PostgreSQL in {directory} was not upgraded, and is as it was: {reason}"
+
+
+@dataclass(eq=False)
+class OldServerNotRemoved(EverySkillError):
+    """The upgrade is complete; the folder that was to be removed after it is still there, whole or in part."""
+
+    directory: str
+    upgraded: str
+    reason: str
+    code = "old_server_not_removed"
+    sentence = (
+        "The upgraded PostgreSQL in {upgraded} is complete, but {directory} was not removed, or in part: {reason}"
+    )
 
 
 @dataclass(eq=False)

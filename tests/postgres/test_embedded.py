@@ -36,6 +36,7 @@ from everyskill.errors import (
     DataDirectoryInUse,
     EmbeddedServerFailed,
     InvalidSetting,
+    OldServerNotRemoved,
     ServerUpgradeFailed,
 )
 from everyskill.handles import Database, superuser_url
@@ -1170,9 +1171,12 @@ def kept_in(folder: Path, version: int) -> tuple[int, str]:
 
 def test_an_upgrade_takes_everything_into_a_new_folder_and_leaves_the_old_one(old: Path, new: Path) -> None:
     kill_postmaster_of_a_session(old)
-    command = [sys.executable, "-m", "everyskill", "db", "upgrade-server", str(old), str(new)]
-    upgraded = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert f"embedded://{new}" in upgraded.stdout
+    new = new.with_name("of 2026 %41")
+    command = [sys.executable, "-m", "everyskill", "db", "upgrade-server", str(old), f"~/{new.name}"]
+    home = {**os.environ, "HOME": str(new.parent)}
+    upgraded = subprocess.run(command, check=True, capture_output=True, text=True, env=home)
+    [url] = re.findall(r"embedded:\S+", upgraded.stdout)
+    assert data_folder(url) == new
     assert "pg_upgrade" in upgraded.stderr
     assert kept_in(new, 18) == (7, "on")
     assert kept_in(old, 16) == (7, "off")
@@ -1195,6 +1199,19 @@ def test_an_interrupted_upgrade_leaves_the_old_server_and_can_be_repeated(
     upgrade_server(old, new, remove_old=True, on_step=print)
     assert kept_in(new, 18) == (7, "on")
     assert sorted(path.name for path in new.parent.iterdir()) == [new.name]
+
+
+def test_an_old_folder_that_cannot_be_removed_is_named_beside_the_complete_new_one(
+    old: Path, new: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rmtree(folder: Path, **how: object) -> None:
+        if folder == old:
+            raise PermissionError("in the way")
+
+    monkeypatch.setattr(shutil, "rmtree", rmtree)
+    with pytest.raises(OldServerNotRemoved, match=f"in {new} is complete, but {old} was not removed.*: in the way"):
+        upgrade_server(old, new, remove_old=True, on_step=print)
+    assert kept_in(new, 18) == (7, "on")
 
 
 def test_a_server_in_use_is_not_upgraded(old: Path, new: Path) -> None:

@@ -4,6 +4,7 @@
 
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -86,7 +87,8 @@ async def upgrade_server(
     output = Output(as_json=as_json)
     await handles.upgrade_server(old, new, remove_old=remove_old, on_step=lambda step: output.note(f"{step} …"))
     left = "removed" if remove_old else "as it was, and can be removed"
-    lines = [f"{new} is ready: --database-url embedded://{new.absolute()}", f"{old} is {left}."]
+    url = f"embedded://{quote(str(new.expanduser().resolve()))}"
+    lines = [f"{new} is ready: --database-url {url}", f"{old} is {left}."]
     output.result({"old": str(old), "new": str(new), "removed": remove_old}, lines)
 
 

@@ -15,7 +15,7 @@ from everyskill.embedded.cluster import VERSION_FILE, create_cluster
 from everyskill.embedded.process import is_running
 from everyskill.embedded.server import EmbeddedServer
 from everyskill.embedded.start_lock import hold_start_lock
-from everyskill.errors import DataDirectoryInUse, ServerUpgradeFailed
+from everyskill.errors import DataDirectoryInUse, OldServerNotRemoved, ServerUpgradeFailed
 
 NEWEST_VERSION = 18
 
@@ -27,7 +27,7 @@ def upgrade_server(old: Path, new: Path, *, remove_old: bool, on_step: Callable[
     next. `old` is read only, until it is removed where `remove_old` says so. Settings in postgresql.conf stay behind.
 
     Raises ServerUpgradeFailed, with pg_upgrade's own words where it has some; DataDirectoryInUse where programs use
-    `old`; EmbeddedServerFailed where one of the two does not start.
+    `old`; EmbeddedServerFailed where one of the two does not start; OldServerNotRemoved, and then `new` is complete.
     """
     old, new = old.expanduser().resolve(), new.expanduser().resolve()
     try:
@@ -43,11 +43,18 @@ def upgrade_server(old: Path, new: Path, *, remove_old: bool, on_step: Callable[
                 raise DataDirectoryInUse(str(old), "end the programs that use it first")
             _upgrade(old, find_binaries(version, old), new, checksums=checksums, on_step=on_step)
             if remove_old:
-                shutil.rmtree(old)
+                _remove(old, new)
     except (OSError, ValueError) as error:
         raise ServerUpgradeFailed(str(old), str(error)) from error
     except subprocess.CalledProcessError as error:
         raise ServerUpgradeFailed(str(old), last_lines(error.stderr)) from error
+
+
+def _remove(old: Path, new: Path) -> None:
+    try:
+        shutil.rmtree(old)
+    except OSError as error:
+        raise OldServerNotRemoved(str(old), str(new), str(error)) from error
 
 
 def _shut_down_cleanly(old: Path, version: int) -> bool:
