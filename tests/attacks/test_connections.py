@@ -4,7 +4,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, cast
 
 import httpx
@@ -14,13 +14,13 @@ from litestar.types import ASGIApp
 from msgspec.structs import replace
 from uvicorn.server import ServerState
 
-from everyskill.handles import Tenant
+from everyskill.handles import Database, Tenant
 from everyskill.web.concurrency import Place, Places, take_place
 from everyskill.web.connections import BoundedProtocol, ConnectionLimits
 from everyskill.web.middleware.admission import with_admission
 from everyskill.web.once_per_minute import OncePerMinute
 from everyskill.web.refusals import TooBusy
-from tests.support.databases import Clone
+from tests.support.databases import Clone, add_tenant
 from tests.support.http_clients import SETTINGS, bearer
 from tests.support.live_service import RunService, client_at
 from tests.support.locks import locked_view
@@ -352,10 +352,10 @@ async def test_bodies_of_strangers_keep_nobody_out(run_service: RunService, acme
             assert b" 408 " in await streams[0][0].readline()
 
 
-async def test_one_tenant_has_half_of_the_places(
+async def test_one_tenant_has_a_quarter_of_the_places(
     run_service: RunService, acme: Tenant, globex: Tenant, clone: Clone
 ) -> None:
-    service = await run_service(busy_limit=8)
+    service = await run_service(busy_limit=16)
     skill = await publish(acme)
     path = f"/v1/skills/{skill.skill_id}/views"
     async with caller_of(service) as ann, caller_of(service, "globex") as other:
@@ -367,6 +367,45 @@ async def test_one_tenant_has_half_of_the_places(
         answers = [(await task).status_code for task in waiting]
     assert set(answers) == {204, 503}
     assert answers.count(204) == 4
+
+
+async def test_however_many_tenants_are_stuck_others_are_served(
+    run_service: RunService, database: Database, acme: Tenant, clone: Clone
+) -> None:
+    service = await run_service(busy_limit=8)
+    names = [f"stuck-{number}" for number in range(6)]
+    tenants = [await add_tenant(database, name) for name in names]
+    paths = [f"/v1/skills/{(await publish(tenant)).skill_id}/views" for tenant in tenants]
+    async with AsyncExitStack() as stack:
+        callers = [await stack.enter_async_context(caller_of(service, name)) for name in names]
+        other = await stack.enter_async_context(caller_of(service))
+        for caller, path in zip(callers, paths, strict=True):
+            await caller.post(path)
+        async with locked_view(clone, "ann"):
+            asked = [(caller, path) for caller, path in zip(callers, paths, strict=True) for _ in range(10)]
+            waiting = [asyncio.create_task(caller.post(path)) for caller, path in asked]
+            for _ in range(20):
+                assert (await other.get("/v1/skills")).status_code == 200
+        answers = [(await task).status_code for task in waiting]
+    # Two of each tenant found a place: together more than the limit.
+    assert answers.count(204) == 12
+
+
+def test_a_tenant_has_no_more_places_than_are_left_to_others() -> None:
+    places = Places(replace(SETTINGS, busy_limit=100))
+    shares: list[int] = []
+    for tenant_id in "abcdefgh":
+        with pytest.raises(TooBusy):  # noqa: PT012 - some are refused in the end
+            while True:
+                place = take_place(cast(Any, {}), places)
+                try:
+                    place.claim(tenant_id)
+                except TooBusy:
+                    place.leave()
+                    raise
+        shares.append(places.taken_by[tenant_id])
+    assert shares == [25, 25, 25, 12, 10, 10, 10, 10]
+    assert not places.are_full
 
 
 async def test_a_stranger_who_gives_way_frees_its_place_before_others_come() -> None:

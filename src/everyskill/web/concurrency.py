@@ -13,18 +13,33 @@ from everyskill.web.refusals import TooBusy
 from everyskill.web.settings import WebSettings
 
 _KEY = "everyskill.place"
+# How many requests each tenant may have however many others have.
+_FEW = 10
 
 
 class Places:
-    """How many requests are in progress, of whom, and which of them wait for bodies of nobody known."""
+    """How many requests are in progress, of whom, and which of them wait for bodies of nobody known.
+
+    A tenant has a quarter at most, and no more than are left to the others. A few of each find a place whatever others
+    ask: so many tenants that are stuck may exceed the limit, by those few each.
+    """
 
     def __init__(self, settings: WebSettings) -> None:
         self.limit = settings.busy_limit
-        self.limit_of_tenant = max(settings.busy_limit // 2, 1)
         self.limit_of_unauthenticated = settings.unauthenticated_limit
         self.taken = 0
         self.taken_by: Counter[str] = Counter()
         self.unauthenticated: dict[Place, asyncio.Timeout] = {}
+
+    @property
+    def are_full(self) -> bool:
+        """Whether nobody is admitted: so many requests are in progress of nobody known yet."""
+        return self.taken - self.taken_by.total() >= self.limit
+
+    def limit_of_tenant(self) -> int:
+        """How many requests any one tenant may have at the moment."""
+        quarter = max(self.limit // 4, 1)
+        return max(min(_FEW, quarter), min(quarter, self.limit - self.taken))
 
 
 class Place:
@@ -40,10 +55,10 @@ class Place:
         places.taken += 1
 
     def claim(self, tenant_id: str) -> None:
-        """Counts the request against its tenant. Raises TooBusy where that has its half, and where this gave way."""
+        """Counts the request against its tenant. Raises TooBusy where that has its share, and where this gave way."""
         if self.tenant_id is not None:
             return
-        if self.is_left or self.places.taken_by[tenant_id] >= self.places.limit_of_tenant:
+        if self.is_left or self.places.taken_by[tenant_id] >= self.places.limit_of_tenant():
             raise TooBusy
         self.places.taken_by[tenant_id] += 1
         self.tenant_id = tenant_id

@@ -137,7 +137,7 @@ class HostUnreadable(RequestRefused):
 
 
 class TooBusy(RequestRefused):
-    """`busy_limit` requests are in progress already, or half as many of this tenant."""
+    """Too many requests are in progress already: of this tenant, or `busy_limit` of nobody known yet."""
 
     code = "too_busy"
     sentence = "The service is busy. Try again in a moment."

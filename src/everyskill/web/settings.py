@@ -45,7 +45,7 @@ class WebSettings(Struct, frozen=True, kw_only=True):
     `head_timeout` is the seconds in which the head of a request must arrive, `send_timeout` those in which a client
     must read a response, `unread_limit` how many bytes may wait for that on all connections together, and
     `connection_limit` how many may be open.
-    `busy_limit` is how many requests may be in progress before more are refused: half of them of one tenant, and
+    `busy_limit` is how many requests may be in progress before more are refused: of one tenant a quarter, and
     `unauthenticated_limit` of those that wait for a body and are not known to be of any.
     """
 

@@ -27,7 +27,7 @@ def with_admission(app: ASGIApp, settings: WebSettings) -> ASGIApp:
         if scope["type"] != ScopeType.HTTP:
             await app(scope, receive, send)
             return
-        if refusal := _find_refusal(scope, is_busy=places.taken >= places.limit):
+        if refusal := _find_refusal(scope, is_busy=places.are_full):
             request: AnyRequest = AnyRequest(scope, receive, send)
             response = handle_exception(request, refusal).to_asgi_response(None, request)
             await response(scope, receive, send)
