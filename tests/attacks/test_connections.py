@@ -101,6 +101,20 @@ async def test_more_connections_than_files_are_no_end(run_service: RunService, a
     assert len(lines) < 20, lines
 
 
+async def test_a_burst_of_connections_runs_out_of_no_files(run_service: RunService, acme: Tenant) -> None:
+    service = await run_service(max_files=256)
+    async with caller_of(service) as caller, connections(service, 128, request("/health/live")) as known:
+        for reader, _ in known:
+            assert b" 200 " in await reader.readline()
+        # All are there before it accepts the first.
+        service.process.send_signal(signal.SIGSTOP)
+        async with connections(service, 400):
+            service.process.send_signal(signal.SIGCONT)
+            assert (await caller.get("/v1/skills")).status_code == 200
+    _, lines = await service.stop()
+    assert [line["event"] for line in lines if line["level"] != "info"] == ["too many connections"]
+
+
 async def test_a_process_that_may_open_no_more_files_says_so_once_a_minute(
     run_service: RunService, acme: Tenant
 ) -> None:

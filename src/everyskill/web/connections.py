@@ -16,9 +16,10 @@ from everyskill.web.messages import StrictProtocol
 from everyskill.web.settings import WebSettings
 
 # How many connections the event loop accepts before it looks at those it has.
-ACCEPTED_AT_ONCE = 64
-# For what was just accepted, and for all but clients: the log, the listener, the connections to the database.
-_RESERVED_FILES = ACCEPTED_AT_ONCE + 64
+ACCEPTED_AT_ONCE = 16
+# For what was just accepted, as one that is too many is closed four turns of the loop later; and for all but clients:
+# the log, the listener, the connections to the database.
+_RESERVED_FILES = 4 * ACCEPTED_AT_ONCE + 64
 _MIN_CONNECTIONS = 16
 _READ_BYTES = 32 * 1024
 # How many of the connections may be ones on which no request was sent yet, before those give way first.
