@@ -723,6 +723,12 @@ async def test_a_form_that_no_page_sends_is_refused_before_it_is_parsed(
     assert "set-cookie" not in refused.headers
 
 
+@pytest.mark.parametrize("field", ["tenant", "user", "next", "more"])
+async def test_a_form_gives_each_field_once(visitor: httpx.AsyncClient, field: str) -> None:
+    refused = await visitor.post("/sign-in", data={"user": "ann", "tenant": "acme"} | {field: ["a", "b"]})
+    assert (refused.status_code, f"Give the field &#39;{field}&#39; once." in refused.text) == (400, True)
+
+
 async def test_a_form_may_have_64_fields(visitor: httpx.AsyncClient) -> None:
     fields = {"tenant": "acme", "user": "ann"} | {f"more-{number}": "" for number in range(62)}
     assert (await visitor.post("/sign-in", data=fields)).status_code == 303

@@ -9,7 +9,7 @@ from litestar.datastructures import FormMultiDict
 from litestar.types import Empty
 from litestar.utils.scope.state import ScopeState
 
-from everyskill.web.refusals import BadEscape, TooManyFields
+from everyskill.web.refusals import BadEscape, RepeatedField, TooManyFields
 from everyskill.web.requests import AnyRequest
 from everyskill.web.settings import WebSettings
 
@@ -31,14 +31,17 @@ class FormRequest(Request[Any, Any, Any]):
         return body
 
     async def form(self) -> FormMultiDict:
-        """The fields. Raises what `body` does.
+        """The fields. Raises what `body` does, and RepeatedField.
 
         Litestar's parser would keep the last 1,024 bodies of all clients, and the tokens in them, for ever.
         """
         state = ScopeState.from_scope(self.scope)
         if state.form is Empty:
             fields = parse_qs((await self.body()).decode("latin-1"), keep_blank_values=True)
-            state.form = {name: values if len(values) > 1 else values[0] for name, values in fields.items()}
+            for name, values in fields.items():
+                if len(values) > 1:
+                    raise RepeatedField(name)
+            state.form = {name: value for name, [value] in fields.items()}
         return FormMultiDict.from_form_data(cast(dict[str, Any], state.form))
 
 

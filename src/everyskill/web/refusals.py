@@ -86,6 +86,15 @@ class BadEscape(RequestRefused):
 
 
 @dataclass(eq=False)
+class RepeatedField(RequestRefused):
+    """A form that gives a field more than once, as no page does."""
+
+    name: str
+    code = "repeated_field"
+    sentence = "Give the field {name!r} once."
+
+
+@dataclass(eq=False)
 class TooManyParts(RequestRefused):
     """A body of more names and texts than the largest that could be accepted has."""
 
