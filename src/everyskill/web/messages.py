@@ -176,7 +176,8 @@ class StrictProtocol(HttpToolsProtocol):
             raise Refused("not one Host")
         values = dict(self.headers)
         if b"transfer-encoding" in values:
-            if version != "1.1" or values[b"transfer-encoding"].lower() != b"chunked":
+            codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
+            if version != "1.1" or codings != [b"chunked"]:
                 raise Refused("an unknown Transfer-Encoding")
             self._missing = None
         else:
