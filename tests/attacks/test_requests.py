@@ -74,6 +74,11 @@ REFUSED = {
     "no Host": LINE + b"\r\n",
     "two Hosts": HEAD + b"Host: localhost\r\n\r\n",
     "two Hosts in HTTP/1.0": HEAD.replace(b"1.1", b"1.0") + b"Host: localhost\r\n\r\n",
+    "two Authorizations": request("/v1/skills", *AUTHORIZED, "Authorization: Bearer x"),
+    "two spaces before the address": HEAD.replace(b"GET ", b"GET  ") + b"\r\n",
+    "two spaces behind the address": HEAD.replace(b" HTTP", b"  HTTP") + b"\r\n",
+    "RTSP": HEAD.replace(b"HTTP/1.1", b"RTSP/1.0") + b"\r\n",
+    "ICE": HEAD.replace(b"GET", b"SOURCE").replace(b"HTTP/1.1", b"ICE/1.0") + b"\r\n",
     "NUL in the address": to("/\0"),
     "a control character in the address": to("/\x01"),
     "a space in the address": to("/ /"),
@@ -105,6 +110,8 @@ REFUSED = {
     "a space behind a chunk size": chunks("5 \r\ntoken\r\n0\r\n\r\n"),
     "an extension of a chunk that ends in a line feed": chunks("5;a\ntoken\r\n0\r\n\r\n"),
     "NUL in an extension of a chunk": chunks("5;a\0\r\ntoken\r\n0\r\n\r\n"),
+    "a close behind the chunks": chunks("0\r\nConnection: close\r\n\r\n"),
+    "an upgrade behind the chunks": chunks("0\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n"),
     "a length behind the chunks": chunks("0\r\nContent-Length: 5\r\n\r\n"),
 }
 
@@ -193,6 +200,14 @@ async def test_who_waits_for_leave_to_send_a_body_gets_it_or_a_refusal(run_servi
         assert b" 200 " in await asyncio.wait_for(reader.readline(), SECONDS)
     async with connections(service, 1, request("/v1/views/lookup", *headers, method="POST")) as [(reader, _)]:
         assert b" 401 " in await asyncio.wait_for(reader.readline(), SECONDS)
+
+
+async def test_nobody_is_told_to_continue_in_http_1_0(run_service: RunService, acme: Tenant) -> None:
+    service = await run_service()
+    headers = (JSON, "Content-Length: 19", "Expect: 100-continue")
+    sent = request("/v1/views/lookup", *AUTHORIZED, *headers, method="POST", body='{"skill_ids":["a"]}')
+    answer = await answer_of(service, sent.replace(b"HTTP/1.1", b"HTTP/1.0"))
+    assert answer.startswith(b"HTTP/1.1 200 ")
 
 
 async def test_head_is_answered_as_get_without_a_body(run_service: RunService, acme: Tenant) -> None:

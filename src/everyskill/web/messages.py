@@ -43,6 +43,7 @@ class StrictProtocol(HttpToolsProtocol):
         # What arrived, with a little of what was parsed already; and where the rest begins.
         self._data = b""
         self._at = 0
+        self._head = bytearray()
         self._is_in_head = True
         self._is_answered = True
         # How many bytes were parsed since something came of them.
@@ -65,16 +66,20 @@ class StrictProtocol(HttpToolsProtocol):
         self._parse()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Takes a header; a trailer, which comes behind a chunked body, is none."""
+        """Takes a header; a trailer, which comes behind a chunked body, is none. Raises Refused."""
         if self._is_in_head:
             # The parser leaves the spaces behind a value.
             super().on_header(name, value.rstrip(b" \t"))
+        elif name.lower() == b"connection":
+            raise Refused("a trailer that is about the connection")
 
     def on_headers_complete(self) -> None:
         """Begins the request."""
         self._check_head()
         if self.parser.should_upgrade():
             return
+        # HTTP/1.0 has no 100.
+        self.expect_100_continue &= self.parser.get_http_version() == "1.1"
         super().on_headers_complete()
         self._is_in_head = self._is_answered = False
         self._fruitless = self._pieces = self._bytes = 0
@@ -144,6 +149,8 @@ class StrictProtocol(HttpToolsProtocol):
 
     def _feed(self, data: bytes | memoryview) -> None:
         self._fruitless += len(data)
+        if self._is_in_head:
+            self._head += data
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -167,13 +174,20 @@ class StrictProtocol(HttpToolsProtocol):
     def _check_head(self) -> None:
         """Raises Refused for what the parser takes, and others may read otherwise or not at all."""
         names = [name for name, _ in self.headers]
-        version = self.parser.get_http_version()
-        if version not in {"1.0", "1.1"} or self.parser.get_method() == b"CONNECT":
+        version, method = self.parser.get_http_version(), self.parser.get_method()
+        line, _, _ = self._head.lstrip(b"\r\n").partition(b"\r\n")
+        self._head.clear()
+        # The parser takes several spaces, and other protocols by their names.
+        if line != b"%b %b HTTP/%b" % (method, self.url, version.encode()):
+            raise Refused("no request line of HTTP")
+        if version not in {"1.0", "1.1"} or method == b"CONNECT":
             raise Refused("no request of HTTP/1")
         if not self.url.startswith(b"/") or b"#" in self.url:
             raise Refused("an address that is no path")
         if names.count(b"host") != 1 and (version == "1.1" or b"host" in names):
             raise Refused("not one Host")
+        if names.count(b"authorization") > 1:
+            raise Refused("more than one Authorization")
         values = dict(self.headers)
         if b"transfer-encoding" in values:
             codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
