@@ -10,8 +10,6 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import median
 
-import asyncpg
-
 import everyskill
 from everyskill.errors import EverySkillError
 from faults.accounts import Accounts, find_losses, live_once
@@ -56,7 +54,7 @@ async def run_round(
     for writer in stage.writers:
         accounts.read(writer.log)
         accounts.close(writer.log)
-    admin = await asyncpg.connect(stage.server.superuser_url)
+    admin = await stage.connect()
     try:
         lost = await find_losses(accounts, admin, database)
     finally:

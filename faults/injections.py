@@ -56,7 +56,7 @@ async def hold_locks(stage: Stage, chance: Random) -> None:
     """An open transaction holds rows of one tenant, and then the whole table of views."""
     held = ("SELECT FROM user_skill_views WHERE tenant_id = 'acme' FOR UPDATE", "LOCK user_skill_views, skills")
     for statement in held:
-        connection = await asyncpg.connect(stage.server.superuser_url)
+        connection = await stage.connect()
         try:
             # It takes two tables, as careless programs do, and may be the one that a deadlock ends.
             with suppress(asyncpg.DeadlockDetectedError):
@@ -109,7 +109,7 @@ def is_possible(fault: Fault, stage: Stage) -> bool:
 
 
 async def _as_superuser(stage: Stage, statement: str) -> None:
-    connection = await asyncpg.connect(stage.server.superuser_url)
+    connection = await stage.connect()
     try:
         await connection.execute(statement)
     finally:

@@ -10,12 +10,15 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import asyncpg
+
 import everyskill
 from everyskill.embedded import EmbeddedServer
 from everyskill.model import SkillFolder
 from faults.acts import SLUGS, TENANTS, USERS
 
 ROOT = Path(__file__).parents[1]
+CONNECT_SECONDS = 60.0
 DISK_BYTES = 768 * 1024 * 1024
 # Where Debian's libfaketime puts it.
 FAKETIME = Path("/usr/lib") / f"{os.uname().machine}-linux-gnu/faketime/libfaketime.so.1"
@@ -56,6 +59,15 @@ class Stage:
     def move_clock(self, seconds: int) -> None:
         """Moves the clock of the server and of the writers, to so many seconds from the true time."""
         (self.folder / "clock").write_text(f"{seconds:+d}\n")
+
+    async def connect(self) -> asyncpg.Connection:
+        """A superuser's connection, once the server takes any: it may just be recovering."""
+        async with asyncio.timeout(CONNECT_SECONDS):
+            while True:
+                try:
+                    return await asyncpg.connect(self.server.superuser_url)
+                except (OSError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError):
+                    await asyncio.sleep(0.1)
 
     def server_pid(self) -> int:
         """The process of the server that was last started."""
