@@ -24,7 +24,7 @@ from tests.support.databases import Clone, add_tenant
 from tests.support.http_clients import SETTINGS, bearer
 from tests.support.live_service import RunService, client_at
 from tests.support.locks import locked_view
-from tests.support.raw_connections import connect, connections, is_closed_by_the_service, request
+from tests.support.raw_connections import connect, connections, is_closed_by_the_service, read_all, request
 from tests.support.service_process import SECONDS, Service
 from tests.support.skills import publish
 
@@ -138,10 +138,16 @@ async def test_a_client_that_does_not_read_keeps_nobody_waiting(run_service: Run
         for _ in range(20):
             assert (await caller.get("/v1/skills")).status_code == 200
             await asyncio.sleep(0.02)
-        reader, _ = streams[0]
         await asyncio.sleep(4)
-        received = await reader.read()
-        assert received.count(b"HTTP/1.1 200") < 100
+        assert (await read_all(streams[0])).count(b"HTTP/1.1 200") < 100
+
+
+async def test_what_a_late_client_does_not_read_is_not_kept_for_it(run_service: RunService) -> None:
+    service = await run_service(send_timeout=1)
+    # The answers are 1.2 MB, which the kernel would take.
+    async with connections(service, 1, request("/schema") * 20, buffer=4096) as [stream]:
+        await asyncio.sleep(4)
+        assert len(await read_all(stream)) < 50_000
 
 
 class Unread(asyncio.Transport):
@@ -166,6 +172,9 @@ class Unread(asyncio.Transport):
 
     def is_closing(self) -> bool:
         return self.is_aborted
+
+    def get_write_buffer_size(self) -> int:
+        return 0
 
     def pause_reading(self) -> None:
         pass
@@ -281,7 +290,7 @@ async def test_what_nobody_reads_takes_a_bounded_amount_of_memory(run_service: R
     service = await run_service(unread_limit=500_000)
     async with connections(service, 20, request("/schema") * 100, buffer=4096) as streams:
         await asyncio.sleep(3)
-        complete = [(await reader.read()).count(b"HTTP/1.1 200") == 100 for reader, _ in streams]
+        complete = [(await read_all(stream)).count(b"HTTP/1.1 200") == 100 for stream in streams]
     assert complete.count(True) <= 500_000 // 58_000
     # The oldest went, not the newest.
     assert not complete[0]

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import httpx
 
@@ -51,6 +51,16 @@ async def is_closed_by_the_service(stream: Stream) -> bool:
     except ConnectionError:
         pass
     return True
+
+
+async def read_all(stream: Stream) -> bytes:
+    """What the service sent until it closed the connection, or reset it."""
+    reader, _ = stream
+    data = b""
+    with suppress(ConnectionError):
+        while more := await reader.read(65_536):
+            data += more
+    return data
 
 
 def request(path: str, *headers: str, method: str = "GET", body: str = "") -> bytes:

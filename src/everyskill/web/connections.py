@@ -4,6 +4,8 @@ uvicorn's own protocol waits without end for the head of a first request and for
 """
 
 import resource
+import socket
+import struct
 from asyncio import BaseTransport
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -22,6 +24,8 @@ ACCEPTED_AT_ONCE = 16
 _RESERVED_FILES = 4 * ACCEPTED_AT_ONCE + 64
 _MIN_CONNECTIONS = 16
 _READ_BYTES = 32 * 1024
+# What the kernel was to send is dropped as the socket is closed, and not kept until somebody reads it.
+_NO_LINGER = struct.pack("ii", 1, 0)
 # How many of the connections may be ones on which no request was sent yet, before those give way first.
 _SILENT_SHARE = 1 / 4
 
@@ -122,6 +126,12 @@ class BoundedProtocol(StrictProtocol):
         """Closes a connection whose client has exceeded its time, whatever is left to send."""
         if self.deadline is not None and self.deadline < now:
             self.abort()
+
+    def abort(self) -> None:
+        """Closes the connection at once, and drops what its client does not read."""
+        if self.unread:
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        super().abort()
 
     @property
     def unread(self) -> int:

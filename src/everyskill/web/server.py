@@ -32,6 +32,8 @@ _LOOK_SECONDS = 1.0
 # Python's default of 700 is reached every few requests.
 _GC_THRESHOLD = 10_000
 _BACKLOG = 2048
+# How much of the responses to one client waits in the kernel, which would take 4 MiB.
+_SEND_BUFFER_BYTES = 256 * 1024
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _MISDIRECTED_REQUEST = 421
 
@@ -192,4 +194,5 @@ def _listen(host: str, port: int) -> socket.socket:
     # Accepted connections inherit this. asyncio sets it only on sockets that it made itself; without it, a response in
     # two writes waits 40 ms for a delayed acknowledgement.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
     return listener
