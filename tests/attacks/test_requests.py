@@ -143,6 +143,7 @@ ENDLESS = {
     "an address": (b"GET /", b"x" * 1000),
     "empty lines": (b"", b"\r\n"),
     "an extension of a chunk": (chunks("5;"), b"x" * 1000),
+    "extensions of chunks": (form(CHUNKED, body=""), b"1;" + b"x" * 5_600 + b"\r\nx\r\n"),
     "the size of a chunk": (chunks("0"), b"0" * 1000),
     "trailers": (chunks("0\r\n"), b"X: x\r\n"),
     "a trailer": (chunks("0\r\nX: "), b"x" * 1000),
@@ -158,6 +159,12 @@ async def test_what_does_not_end_is_cut_off(run_service: RunService) -> None:
         ENDLESS, b"HTTP/1.1 431 Request Header Fields Too Large"
     )
     assert service.errors == []
+
+
+async def test_a_trailer_is_not_larger_than_a_head(run_service: RunService) -> None:
+    service = await run_service()
+    answer = await answer_of(service, chunks("0\r\nX: " + "x" * 17_000 + "\r\n\r\n"))
+    assert answer.startswith(b"HTTP/1.1 431 ")
 
 
 async def test_thousands_of_empty_headers_are_refused(run_service: RunService) -> None:

@@ -16,6 +16,8 @@ from everyskill.web.requests import BODY_ARRIVED, MAX_HEAD_BYTES
 # Every head and every chunked body ends with it.
 _END = b"\r\n\r\n"
 _OVERLAP = len(_END) - 1
+# A size of 64 bits, and two line ends.
+_CHUNK_SIZE_BYTES = 16 + 2 * len(b"\r\n")
 # How long the pieces of a body are on average once the response was sent. Its rest is read only so that the client gets
 # to read that.
 _UNWANTED_PIECE_BYTES = 1024
@@ -46,7 +48,7 @@ class StrictProtocol(HttpToolsProtocol):
         self._head = bytearray()
         self._is_in_head = True
         self._is_answered = True
-        # How many bytes were parsed since something came of them.
+        # How many bytes of the message were parsed that are no data.
         self._fruitless = 0
         # What is missing of the body; None where it ends as chunked ones do.
         self._missing: int | None = 0
@@ -84,9 +86,13 @@ class StrictProtocol(HttpToolsProtocol):
         self._is_in_head = self._is_answered = False
         self._fruitless = self._pieces = self._bytes = 0
 
+    def on_chunk_header(self) -> None:
+        """Takes the size of a chunk, of which an extension is too much."""
+        self._fruitless -= _CHUNK_SIZE_BYTES
+
     def on_body(self, body: bytes) -> None:
         """Takes a piece of a body. Raises Refused for very many tiny ones."""
-        self._fruitless = 0
+        self._fruitless -= len(body)
         if self._missing is not None:
             self._missing -= len(body)
         self._pieces += 1
@@ -98,7 +104,7 @@ class StrictProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The next message may begin, as soon as this one was answered."""
-        if self.parser.should_upgrade():
+        if self.parser.should_upgrade() or self._fruitless > MAX_HEAD_BYTES:
             return
         self._is_in_head = True
         self._fruitless = 0
