@@ -520,19 +520,27 @@ async def test_metrics_name_routes_and_nobody(ann: httpx.AsyncClient, acme: Tena
         assert secret not in metrics
 
 
-async def test_metrics_are_written_beside_the_event_loop(ann: httpx.AsyncClient) -> None:
+async def test_metrics_are_written_once_for_all_who_ask_and_beside_the_event_loop(ann: httpx.AsyncClient) -> None:
     class Noting(Collector):
         def collect(self) -> Iterator[Metric]:
             threads.append(threading.current_thread())
+            may_go_on.wait(10)
             yield Metric("noted", "", "gauge")
 
     threads: list[threading.Thread] = []
+    may_go_on = threading.Event()
+    may_go_on.set()
     noting = Noting()
     prometheus_client.REGISTRY.register(noting)
     threads.clear()
+    may_go_on.clear()
     try:
-        assert (await ann.get("/metrics")).status_code == 200
+        asking = [asyncio.ensure_future(ann.get("/metrics")) for _ in range(5)]
+        assert (await ann.get("/health/live")).status_code == 200
+        may_go_on.set()
+        assert [response.status_code for response in await asyncio.gather(*asking)] == [200] * 5
     finally:
+        may_go_on.set()
         prometheus_client.REGISTRY.unregister(noting)
     assert len(threads) == 1
     assert threads[0] is not threading.main_thread()

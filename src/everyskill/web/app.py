@@ -33,7 +33,8 @@ def create_app(database: Database, settings: WebSettings) -> Litestar:
         "settings": settings,
         "tokens": None if keys is None else TokenVerifier(settings, keys),
         "users": UserCache(database),
-        "readiness": health.Readiness(database),
+        "readiness": health.Shared(database.check),
+        "metrics": health.Shared(health.write_metrics),
         "markdown": pages.Markdown(settings),
         "render_error": pages.render_error,
     }
