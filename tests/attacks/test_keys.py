@@ -272,3 +272,25 @@ async def test_a_live_service_answers_whatever_its_endpoint_does(
     assert {code_of(response) for response in answers} == {"keys_unavailable"}
     assert endpoint.asked == 1
     assert len([line for line in log if line["event"] == "keys not fetched"]) == 1
+
+
+async def refuse_to_answer(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+
+
+async def send_no_text(writer: asyncio.StreamWriter) -> None:
+    writer.write(HEAD + b'\r\n{"keys": "' + b"hush\xff" * 1_000)
+
+
+@pytest.mark.parametrize("answer", [refuse_to_answer, send_no_text])
+async def test_neither_the_query_of_the_address_nor_its_answer_is_logged(
+    run_service: RunService, acme: Tenant, private_key: rsa.RSAPrivateKey, answer: Answer
+) -> None:
+    token = jwt.encode(claims_of(), private_key, algorithm="RS256", headers={"kid": "one"})
+    async with listening(answer) as endpoint:
+        service = await run_service(jwks_url=f"{endpoint.url}?key=hush")
+        async with client_at(service, authorization(token)) as client:
+            assert (await client.get("/v1/skills")).status_code == 503
+        _, log = await service.stop()
+    assert [line["event"] for line in log if line["level"] == "warning"] == ["keys not fetched"]
+    assert "hush" not in str(log)

@@ -106,7 +106,7 @@ class PublishedKeys:
                 # In a thread: a mebibyte of keys is seconds of work.
                 self._keys = await asyncio.to_thread(_read_keys, await self._download())
         except Exception as error:  # noqa: BLE001 - whatever the address does, the cached keys stay good
-            _log.warning("keys not fetched", reason=repr(error))
+            _log.warning("keys not fetched", reason=f"{type(error).__name__}: {error}")
         else:
             self._fetched_at = self._clock()
 
@@ -117,7 +117,9 @@ class PublishedKeys:
             httpx.AsyncClient(verify=self._certificates, timeout=timeout) as client,
             client.stream("GET", self._url, headers={"Accept-Encoding": "identity"}) as response,
         ):
-            response.raise_for_status()
+            if not response.is_success:
+                # httpx would name the address, whose query may hold a key.
+                raise ValueError(f"status {response.status_code}")
             body = bytearray()
             # As it was sent: what is packed all the same is never unpacked.
             async for chunk in response.aiter_raw():

@@ -41,6 +41,8 @@ def configure_logs(level: int = logging.INFO) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=render, foreign_pre_chain=shared))
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    # It logs each address it asks, and the query of one may hold a key.
+    logging.getLogger("httpx").setLevel(max(level, logging.WARNING))
 
 
 def with_request_log(app: ASGIApp) -> ASGIApp:
