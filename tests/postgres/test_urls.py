@@ -51,6 +51,14 @@ async def test_keepalives_in_a_url_are_those_of_the_connection(newest_server: No
                 await connect_once(f"{url}?{refused}")
 
 
+@pytest.mark.parametrize("character", "/?#[")
+async def test_what_may_be_a_part_of_a_password_is_not_told(character: str) -> None:
+    with pytest.raises(errors.InvalidSetting, match="%2F") as caught:
+        await connect_once(f"postgresql://ann:hush{character}hush@127.0.0.1/x")
+    assert caught.value.__suppress_context__
+    assert "hush" not in str(caught.value)
+
+
 async def test_connect_timeout_in_a_url_ends_the_wait_for_a_silent_server() -> None:
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()

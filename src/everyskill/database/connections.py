@@ -34,6 +34,7 @@ MIN_POSTGRES = 15
 AnyConnection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 ANSWER_SECONDS = 60.0
+_UNREADABLE = "cannot be read; in a name or a password, / is written as %2F, ? as %3F, # as %23 and [ as %5B"
 # How often a pool has tables that grew analyzed: autovacuum comes once a minute.
 STATISTICS_SECONDS = 1.0
 # Of a table that somebody locks it waits even for the size: no call may, whatever table it is about.
@@ -228,7 +229,7 @@ def translate_url_errors() -> Iterator[None]:
     try:
         yield
     except (
-        ValueError,
+        asyncpg.ClientConfigurationError,
         # The driver sends what it does not know as settings of the session.
         asyncpg.UndefinedObjectError,
         asyncpg.InvalidParameterValueError,
@@ -236,6 +237,9 @@ def translate_url_errors() -> Iterator[None]:
         asyncpg.PostgresSyntaxError,
     ) as error:
         raise InvalidSetting("database URL", str(error)) from error
+    except ValueError:
+        # It quotes what it could not read, which is a part of the password where a / ends that too early.
+        raise InvalidSetting("database URL", _UNREADABLE) from None
     except asyncpg.ProtocolViolationError as error:
         if "startup parameter" not in str(error):
             raise
