@@ -1,5 +1,6 @@
 """What the pages promise without a browser: who gets in, what forms need, what is escaped, and what a page costs."""
 
+import asyncio
 import hmac
 import re
 import sys
@@ -7,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from threading import Event
 from typing import Any
 
 import httpx
@@ -351,6 +353,20 @@ async def test_a_page_lists_200_files_and_says_how_many_more_there_are(
     assert (diff.count("<h3>"), "And 2 more files." in diff) == (200, True)
     skill = (await signed_in.get("/skills/pdf")).text
     assert (skill.count("<code>files/"), "And 2 more files." in skill) == (199, True)
+
+
+@pytest.mark.parametrize("path", ["/", "/skills", "/skills/pdf", "/skills/pdf/diff?from=1&to=2"])
+async def test_a_page_is_made_beside_the_event_loop_where_much_of_its_tenant_waits_already(
+    signed_in: httpx.AsyncClient, database: Database, acme: Tenant, path: str
+) -> None:
+    for content in ("one", "two"):
+        await publish(acme, content=content)
+    may_end = Event()
+    working = [asyncio.create_task(acme.run_in_worker(may_end.wait)) for _ in range(1 + database._queue_size)]
+    assert (await signed_in.get(path)).status_code == 503
+    may_end.set()
+    assert all(await asyncio.gather(*working))
+    assert (await signed_in.get(path)).status_code == 200
 
 
 async def test_a_first_visit_has_no_summary(signed_in: httpx.AsyncClient, acme: Tenant) -> None:

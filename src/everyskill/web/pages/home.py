@@ -37,13 +37,15 @@ async def show_home(
     page = await tenant.get_whats_new_page(page_context.user_id, _PAGE_SIZE, cursor)
     changes = await tenant.get_changes_for_skills(page_context.user_id, [item.skill_id for item in page.items])
     entries = [Entry(item, _summarize(changes.get(item.skill_id, []))) for item in page.items]
-    return render(
-        "home.html",
-        page_context=page_context,
-        entries=entries,
-        cursor=cursor,
-        as_of=page.as_of,
-        next_cursor=page.next_cursor,
+    return await tenant.run_in_worker(
+        lambda: render(
+            "home.html",
+            page_context=page_context,
+            entries=entries,
+            cursor=cursor,
+            as_of=page.as_of,
+            next_cursor=page.next_cursor,
+        )
     )
 
 

@@ -24,16 +24,20 @@ async def list_skills(
     page = await tenant.list_skills(
         page_context.user_id, text=text or None, category=category or None, limit=MAX_LIMIT, cursor=cursor
     )
+    categories = await tenant.list_categories()
     query = {"text": text, "category": category, "cursor": page.next_cursor}
-    return render(
-        "skills.html",
-        page_context=page_context,
-        items=page.items,
-        categories=await tenant.list_categories(),
-        text=text,
-        category=category,
-        cursor=cursor,
-        next_query=urlencode({name: value for name, value in query.items() if value}) if page.next_cursor else None,
+    next_query = urlencode({name: value for name, value in query.items() if value}) if page.next_cursor else None
+    return await tenant.run_in_worker(
+        lambda: render(
+            "skills.html",
+            page_context=page_context,
+            items=page.items,
+            categories=categories,
+            text=text,
+            category=category,
+            cursor=cursor,
+            next_query=next_query,
+        )
     )
 
 
