@@ -44,14 +44,18 @@ class Workers:
         finally:
             turn.waiting -= 1
         try:
-            running = asyncio.get_running_loop().run_in_executor(self._executor, job)
+            submitted = self._executor.submit(job)
         except RuntimeError as error:
             # Those who wait behind it are to be told as well.
             turn.lock.release()
             raise DatabaseUnreachable("it was closed") from error
-        # Not when the caller ends: the job of a caller who gave up goes on in its thread.
+        running = asyncio.wrap_future(submitted)
+        # Not when the caller ends: the job of a caller who gave up goes on in its thread, where it has begun.
         running.add_done_callback(lambda _: turn.lock.release())
-        return await asyncio.shield(running)
+        try:
+            return await asyncio.shield(running)
+        finally:
+            submitted.cancel()
 
     def close(self) -> None:
         """Takes no more jobs, and lets the threads end once nothing runs in them."""

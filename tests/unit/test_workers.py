@@ -72,6 +72,21 @@ async def test_a_caller_who_gives_up_leaves_its_tenant_no_second_thread() -> Non
     workers.close()
 
 
+async def test_the_job_of_a_caller_who_gives_up_before_it_begins_never_runs() -> None:
+    workers, running, given_up, next_ = Workers(threads=1, max_waiting=9), Job(), Job(), Job()
+    first = asyncio.create_task(running.run(workers, "acme"))
+    assert await running.is_running()
+    gone = asyncio.create_task(given_up.run(workers, "globex"))
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.wait([gone])
+    for job in (running, given_up, next_):
+        job.end()
+    assert await next_.run(workers, "globex") == await first == "done"
+    assert not given_up.has_begun
+    workers.close()
+
+
 async def test_what_waits_of_a_tenant_is_bounded() -> None:
     workers, running = Workers(threads=2, max_waiting=1), Job()
     tasks = [asyncio.create_task(running.run(workers, "acme")) for _ in range(2)]
