@@ -189,11 +189,11 @@ async def answer(scope: Any, receive: Any, send: Any) -> None:
 
 
 def connected(
-    config: uvicorn.Config, state: ServerState, *, writes_pause: bool = True
+    config: uvicorn.Config, state: ServerState, *, writes_pause: bool = True, limit: int = 1
 ) -> tuple[BoundedProtocol, Unread]:
     """Another connection of a service that takes one."""
     transport = Unread()
-    limits = ConnectionLimits(connections=1, head_seconds=10, send_seconds=1, unread_bytes=2**20)
+    limits = ConnectionLimits(connections=limit, head_seconds=10, send_seconds=1, unread_bytes=2**20)
     warn = OncePerMinute(asyncio.get_running_loop().time)
     protocol = BoundedProtocol(config=config, server_state=state, app_state={}, limits=limits, warn=warn, **PIECES)
     transport.protocol = protocol
@@ -230,6 +230,17 @@ async def test_who_does_not_read_gives_way_to_newcomers() -> None:
     async with stuck_in_a_response() as (protocol, transport):
         _, newcomer = connected(protocol.config, protocol.server_state)
         assert (transport.is_aborted, newcomer.is_aborted) == (True, False)
+
+
+async def test_room_is_made_for_several_newcomers_at_once() -> None:
+    config = uvicorn.Config(answer, interface="asgi3", ws="none", log_config=None, proxy_headers=False)
+    config.load()
+    state = ServerState()
+    transports = [connected(config, state, limit=256)[1] for _ in range(257)]
+    # The four oldest, for the one that was too many and the next three.
+    assert [transport.is_aborted for transport in transports] == [True] * 4 + [False] * 253
+    assert not [each for _, each in (connected(config, state, limit=256) for _ in range(3)) if each.is_aborted]
+    assert len(state.connections) == 256
 
 
 async def test_little_is_read_at_once() -> None:

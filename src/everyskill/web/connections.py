@@ -8,6 +8,7 @@ import socket
 import struct
 from asyncio import BaseTransport
 from collections.abc import Iterator
+from heapq import nsmallest
 from http import HTTPStatus
 from typing import Any
 
@@ -28,6 +29,8 @@ _READ_BYTES = 32 * 1024
 _NO_LINGER = struct.pack("ii", 1, 0)
 # How many of the connections may be ones on which no request was sent yet, before those give way first.
 _SILENT_SHARE = 1 / 4
+# How many of the connections are closed at once where they are too many: to choose costs a look at all of them.
+_CLOSED_SHARE = 1 / 64
 
 
 class ConnectionLimits(Struct, frozen=True):
@@ -64,14 +67,15 @@ class BoundedProtocol(StrictProtocol):
         self._is_postponed = False
 
     def connection_made(self, transport: BaseTransport) -> None:
-        """Makes room, where there are too many, by closing the one that waits longest for its client."""
+        """Makes room, where there are too many, by closing those that wait longest for their clients."""
         super().connection_made(transport)  # type: ignore[arg-type]
         # What is read at once is parsed at once, while all others wait.
         self.transport.max_size = _READ_BYTES  # type: ignore[attr-defined]
         self._wait_for_head()
         if len(self.connections) > self._limits.connections:
             self.warn("too many connections", limit=self._limits.connections)
-            self._most_idle().abort()
+            for idle in self._most_idle() or [self]:
+                idle.abort()
 
     def on_headers_complete(self) -> None:
         """From the complete head to the response, the time is ours."""
@@ -146,8 +150,8 @@ class BoundedProtocol(StrictProtocol):
     def _wait_for_head(self) -> None:
         self.deadline = self.loop.time() + self._limits.head_seconds
 
-    def _most_idle(self) -> "BoundedProtocol":
-        """The connection to close first; this new one, if all work.
+    def _most_idle(self) -> "list[BoundedProtocol]":
+        """The connections to close first; none, if all others work.
 
         Not this one before: who sends a request on each connection now and then would keep all newcomers out. Those
         that never sent one go first where they are many; few are newcomers, whose requests are on their way.
@@ -159,7 +163,7 @@ class BoundedProtocol(StrictProtocol):
             # Of those chosen first the ones that do not read, then the oldest.
             return (other.cycle is None) != are_many, not other.flow.write_paused, other.deadline or 0.0
 
-        return min(waiting, key=rank, default=self)
+        return nsmallest(max(int(self._limits.connections * _CLOSED_SHARE), 1), waiting, rank)
 
     def _others(self) -> "Iterator[BoundedProtocol]":
         return (each for each in self.connections if isinstance(each, BoundedProtocol) and each is not self)
