@@ -217,6 +217,15 @@ async def test_nobody_is_told_to_continue_in_http_1_0(run_service: RunService, a
     assert answer.startswith(b"HTTP/1.1 200 ")
 
 
+async def test_no_forwarded_scheme_decides_about_the_cookie(run_service: RunService, acme: Tenant) -> None:
+    service = await run_service()
+    sent = form("X-Forwarded-Proto: https", "Content-Length: {}", "Connection: close", body="token={}")
+    token = bearer()["Authorization"].removeprefix("Bearer ")
+    answer = await answer_of(service, sent.decode().format(len(token) + 6, token).encode())
+    assert b"\r\nset-cookie: " in answer.lower()
+    assert b"; secure" not in answer.lower()
+
+
 async def test_head_is_answered_as_get_without_a_body(run_service: RunService, acme: Tenant) -> None:
     service = await run_service()
     head = request("/v1/skills", *AUTHORIZED, method="HEAD")

@@ -64,6 +64,8 @@ async def serve(database: Database, settings: WebSettings, *, on_start: Callable
         http=protocol,
         backlog=ACCEPTED_AT_ONCE,
         ws="none",
+        # They would say over which scheme a request came.
+        proxy_headers=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         log_config=None,
         access_log=False,
