@@ -284,6 +284,13 @@ async def test_the_content_of_a_skill_can_be_had_back(shell: Shell, acme: Tenant
     assert (await shell.succeed("skills", "show", "pdf", "--content")).out == content
 
 
+async def test_a_skill_is_shown_with_all_its_versions(shell: Shell, acme: Tenant) -> None:
+    for number in range(101):
+        await publish(acme, content=f"{number}")
+    ran = await shell.succeed("skills", "show", "pdf", "--json")
+    assert [version["version"] for version in ran.document["versions"]] == [*range(101, 0, -1)]
+
+
 @pytest.mark.parametrize("arguments", [("skills", "list"), ("skills", "show", "pdf"), ("view", "pdf")])
 async def test_no_control_character_of_the_catalog_is_left_in_json(
     shell: Shell, acme: Tenant, arguments: tuple[str, ...]

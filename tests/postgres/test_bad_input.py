@@ -128,6 +128,8 @@ WRONG_TYPES: dict[str, tuple[Callable[[Any, str], Awaitable[Any]], str]] = {
     "a number for a name": (lambda t, s: t.create(1), "invalid_text"),
     "a text for include_hidden": (lambda t, s: t.get_skill("pdf", include_hidden="yes"), "invalid_argument"),
     "a number for include_hidden": (lambda t, s: t.list_versions("pdf", include_hidden=1), "invalid_argument"),
+    "a text for a page of versions": (lambda t, s: t.list_versions("pdf", limit="1"), "invalid_limit"),
+    "a text for the newest version": (lambda t, s: t.list_versions("pdf", up_to="1"), "invalid_version"),
     "a number for a tenant's slug": (lambda t, s: t.create("Acme", slug=1), "invalid_identifier"),
 }
 REFUSED |= WRONG_TYPES

@@ -346,7 +346,7 @@ MAX_TOUCHED: list[tuple[Statement, dict[str, Any], dict[str, int]]] = [
     (LIST_CATEGORIES, {}, {"skills": SKILLS}),
     (FIND_SKILL, {}, {"skills": 1}),
     (FIND_VERSION, {}, {"skill_versions": 1}),
-    (LIST_VERSIONS, {}, {"skill_versions": 1}),
+    (LIST_VERSIONS, {"up_to": 9}, {"skill_versions": 1}),
     (COUNT_FEEDBACK_SINCE, {"at_most": None}, {}),
     (LIST_FEEDBACK, {}, {}),
     (LOCK_SKILL, {}, {"skills": 1}),

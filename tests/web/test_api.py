@@ -194,6 +194,15 @@ async def test_versions_come_newest_first_without_their_texts(ann: httpx.AsyncCl
     assert "content" not in versions[0]
 
 
+async def test_versions_come_in_pages_of_at_most_a_hundred(ann: httpx.AsyncClient, acme: Tenant) -> None:
+    for number in range(102):
+        await publish(acme, content=f"{number}")
+    newest = [version["version"] for version in (await ann.get("/v1/skills/pdf/versions")).json()]
+    oldest = [version["version"] for version in (await ann.get("/v1/skills/pdf/versions?up_to=2&limit=9")).json()]
+    assert (newest, oldest) == ([*range(102, 2, -1)], [2, 1])
+    assert code_of(await ann.get("/v1/skills/pdf/versions?limit=101")) == "invalid_limit"
+
+
 async def test_two_versions_are_compared_line_by_line(ann: httpx.AsyncClient, acme: Tenant) -> None:
     await publish(acme, content="same\nold")
     await publish(acme, content="same\nnew")

@@ -355,6 +355,16 @@ async def test_a_page_lists_200_files_and_says_how_many_more_there_are(
     assert (skill.count("<code>files/"), "And 2 more files." in skill) == (199, True)
 
 
+async def test_a_page_lists_200_versions_and_says_that_there_are_older_ones(
+    signed_in: httpx.AsyncClient, acme: Tenant
+) -> None:
+    for number in range(202):
+        await publish(acme, content=f"{number}")
+    page = (await signed_in.get("/skills/pdf")).text
+    assert (page.count("<li>v"), "<li>v202 " in page, "And older ones." in page) == (200, True, True)
+    assert len((await acme.get_skill_page("ann", "pdf")).versions) == 201
+
+
 @pytest.mark.parametrize("path", ["/", "/skills", "/skills/pdf", "/skills/pdf/diff?from=1&to=2"])
 async def test_a_page_is_made_beside_the_event_loop_where_much_of_its_tenant_waits_already(
     signed_in: httpx.AsyncClient, database: Database, acme: Tenant, path: str

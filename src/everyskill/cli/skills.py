@@ -88,7 +88,7 @@ async def show(
     """Show a skill with its files and versions, also an archived one. Records no view."""
     async with open_tenant(tenant_id, database_url) as tenant:
         detail = await tenant.get_skill(slug, include_hidden=True)
-        versions = await tenant.list_versions(slug, include_hidden=True)
+        versions = await _list_all_versions(tenant, slug)
     if content and not as_json:
         write(detail.published.content if detail.published else "")
     else:
@@ -141,6 +141,14 @@ async def list_all_skills(
         cursor = page.next_cursor
         if cursor is None:
             return items
+
+
+async def _list_all_versions(tenant: "Tenant", slug: str) -> "list[VersionSummary]":
+    versions = page = await tenant.list_versions(slug, include_hidden=True)
+    while page and page[-1].version > 1:
+        page = await tenant.list_versions(slug, include_hidden=True, up_to=page[-1].version - 1)
+        versions += page
+    return versions
 
 
 def item_lines(items: "list[SkillListItem]", *, new: Collection[str] = ()) -> Iterator[Line]:

@@ -12,7 +12,7 @@ from everyskill.model.views import AnyView, UserSkillView
 
 
 class SkillPageContent(Struct, frozen=True, kw_only=True):
-    """A skill with its text, its history and its feedback, newest first, and what changed for the user.
+    """A skill with its text, its newest 201 versions and 50 pieces of feedback, and what changed for the user.
 
     `view` is the user's view row, and `previous` the view that `changes` and `diff` compare with; both are None on a
     first visit. `is_recorded` says that this visit is recorded already; then `previous` is the view before it.

@@ -16,6 +16,8 @@ from everyskill.services.skills import require_skill
 from everyskill.services.tenant_scope import TenantScope
 
 MAX_FEEDBACK = 50
+# One more than a page lists, which says so.
+MAX_VERSIONS = 201
 
 
 async def get_skill_page(
@@ -41,7 +43,7 @@ async def get_skill_page(
         published = await _find_version(connection, skill, skill.published_version)
         seen = await _find_version(connection, skill, None if previous is None else previous.last_viewed_version)
         feedback_count = await _count_feedback(connection, skill, previous)
-        history = await versions.list_versions(connection, skill.id)
+        history = await versions.list_versions(connection, skill.id, limit=MAX_VERSIONS)
         newest_feedback = await feedback.list_feedback(connection, skill.id, limit=MAX_FEEDBACK)
         # After the snapshot, and never before what is shown, though the clock was set back.
         as_of = max(await read_clock(connection), skill.updated_at)

@@ -4,19 +4,31 @@ from everyskill.database.catalog import versions
 from everyskill.database.transactions import TenantConnection
 from everyskill.errors import VersionNotFound
 from everyskill.model.diffs import FileDiff, diff_versions
-from everyskill.model.inputs import check_id, check_type, check_version
+from everyskill.model.inputs import MAX_LIMIT, MAX_VERSION, check_id, check_limit, check_type, check_version
 from everyskill.model.skills import SkillVersion, VersionSummary
 from everyskill.services.skills import require_skill
 from everyskill.services.tenant_scope import TenantScope
 
 
-async def list_versions(tenant: TenantScope, slug_or_id: str, *, include_hidden: bool = False) -> list[VersionSummary]:
-    """The history of a skill, newest first, without the texts. Raises as get_skill does."""
+async def list_versions(
+    tenant: TenantScope,
+    slug_or_id: str,
+    *,
+    include_hidden: bool = False,
+    limit: int = MAX_LIMIT,
+    up_to: int = MAX_VERSION,
+) -> list[VersionSummary]:
+    """A page of a skill's history, newest first, without the texts.
+
+    `limit` is 1 to 100; `up_to` is the highest number of the page: for the next one, a number below the last page's
+    lowest. Raises InvalidLimit, InvalidVersion, and what get_skill raises.
+    """
     slug_or_id = check_id("skill", slug_or_id)
     check_type("include_hidden", include_hidden, bool)
+    limit, up_to = check_limit(limit), check_version(up_to)
     async with tenant._transactions.read() as connection:
         skill = await require_skill(connection, slug_or_id, include_hidden=include_hidden)
-        return await versions.list_versions(connection, skill.id)
+        return await versions.list_versions(connection, skill.id, limit=limit, up_to=up_to)
 
 
 async def compare_versions(tenant: TenantScope, slug_or_id: str, old: int, new: int) -> list[FileDiff]:

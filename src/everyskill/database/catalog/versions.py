@@ -4,6 +4,7 @@ import msgspec
 
 from everyskill.database.statements import Statement, read_rows
 from everyskill.database.transactions import TenantConnection
+from everyskill.model.inputs import MAX_VERSION
 from everyskill.model.skills import SkillFile, SkillVersion, VersionSummary
 
 # A version by its number, by skill_versions_tenant_id_skill_id_version_unique.
@@ -14,12 +15,13 @@ FIND_VERSION = Statement("""
      WHERE sv.tenant_id = :tenant_id AND sv.skill_id = :skill_id AND sv.version = :version
 """)
 
-# All versions, newest first, by skill_versions_tenant_id_skill_id_version_unique backwards.
+# A page of the versions, newest first, by skill_versions_tenant_id_skill_id_version_unique backwards.
 LIST_VERSIONS = Statement("""
     SELECT sv.id, sv.version, sv.name, sv.description, sv.content_hash, sv.created_by, sv.created_at
       FROM skill_versions AS sv
-     WHERE sv.tenant_id = :tenant_id AND sv.skill_id = :skill_id
+     WHERE sv.tenant_id = :tenant_id AND sv.skill_id = :skill_id AND sv.version <= :up_to
      ORDER BY sv.version DESC
+     LIMIT :limit
 """)
 
 # The number of a version, by skill_versions_pkey.
@@ -37,9 +39,12 @@ async def find_version(connection: TenantConnection, skill_id: str, version: int
     return msgspec.convert({**row, "files": files}, SkillVersion)
 
 
-async def list_versions(connection: TenantConnection, skill_id: str) -> list[VersionSummary]:
-    """All versions of a skill without their texts, newest first."""
-    return read_rows(await connection.fetch(LIST_VERSIONS, skill_id=skill_id), VersionSummary)
+async def list_versions(
+    connection: TenantConnection, skill_id: str, *, limit: int, up_to: int = MAX_VERSION
+) -> list[VersionSummary]:
+    """Versions of a skill without their texts, newest first from number `up_to`."""
+    rows = await connection.fetch(LIST_VERSIONS, skill_id=skill_id, limit=limit, up_to=up_to)
+    return read_rows(rows, VersionSummary)
 
 
 async def find_version_number(connection: TenantConnection, version_id: str) -> int | None:

@@ -52,6 +52,7 @@ FeedCursor = Annotated[str | None, QueryParameter(**_describe(_CURSOR, FEED.next
 
 OldVersion = Annotated[int, QueryParameter(name="from", **_describe("The older version's number.", 2, types.Version))]
 NewVersion = Annotated[int, QueryParameter(name="to", **_describe("The newer version's number.", 4, types.Version))]
+NewestVersion = Annotated[int, QueryParameter(**_describe("The highest number of the page.", 4, types.Version))]
 Since = Annotated[str, QueryParameter(**_SINCE)]
 # As text, because Litestar would take "null" for a number that was not given.
 MaxCount = Annotated[str | None, QueryParameter(**_MAX_COUNT)]

@@ -10,6 +10,7 @@ from litestar.params import BodyKwarg, JSONBody
 
 from everyskill.errors import VersionNotFound
 from everyskill.model import FileDiff, Publication, Role, SkillDetail, SkillFeedback, SkillListPage, VersionSummary
+from everyskill.model.inputs import MAX_LIMIT, MAX_VERSION
 from everyskill.services.skills import DEFAULT_PAGE
 from everyskill.web.api import examples
 from everyskill.web.api.bodies import Count, NewFeedback, SkillUpload, VersionNumber
@@ -17,6 +18,7 @@ from everyskill.web.api.openapi import BODY_PROBLEMS, cacheable_responses, respo
 from everyskill.web.api.parameters import (
     Category,
     Limit,
+    NewestVersion,
     NewVersion,
     OldVersion,
     Since,
@@ -56,9 +58,11 @@ async def get_skill(tenant: CurrentTenant, skill: SkillName) -> SkillDetail:
 
 
 @get("/skills/{skill:str}/versions", responses=cacheable_responses(list[VersionSummary], examples.VERSIONS, 404))
-async def list_versions(tenant: CurrentTenant, skill: SkillName) -> list[VersionSummary]:
-    """The versions of a skill, newest first, without their texts."""
-    return await tenant.list_versions(skill)
+async def list_versions(
+    tenant: CurrentTenant, skill: SkillName, *, limit: Limit = MAX_LIMIT, up_to: NewestVersion = MAX_VERSION
+) -> list[VersionSummary]:
+    """A page of the versions of a skill, newest first, without their texts."""
+    return await tenant.list_versions(skill, limit=limit, up_to=up_to)
 
 
 @get("/skills/{skill:str}/diff", responses=cacheable_responses(list[FileDiff], examples.DIFF, 404))
