@@ -11,6 +11,7 @@ from html import unescape
 from threading import Event
 from typing import Any
 
+import asyncpg
 import httpx
 import jwt
 import pytest
@@ -353,6 +354,19 @@ async def test_a_page_lists_200_files_and_says_how_many_more_there_are(
     assert (diff.count("<h3>"), "And 2 more files." in diff) == (200, True)
     skill = (await signed_in.get("/skills/pdf")).text
     assert (skill.count("<code>files/"), "And 2 more files." in skill) == (199, True)
+
+
+async def test_the_search_lists_200_categories_and_keeps_another_one(
+    signed_in: httpx.AsyncClient, acme: Tenant, owner: asyncpg.Connection
+) -> None:
+    await owner.execute(
+        "INSERT INTO skills (tenant_id, name, slug, description, category, status)"
+        " SELECT 'acme', 'x', 's' || n, 'x', 'c' || n, 'published' FROM generate_series(1001, 2001) AS n"
+    )
+    page = (await signed_in.get("/skills?category=c1500")).text
+    assert (page.count("<option"), "<option selected>c1500<" in page) == (1 + 1 + 200, True)
+    assert "Only the first 200 categories are listed." in page
+    assert await acme.list_categories() == [f"c{number}" for number in range(1001, 2001)]
 
 
 async def test_a_page_lists_200_versions_and_says_that_there_are_older_ones(

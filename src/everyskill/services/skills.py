@@ -28,6 +28,7 @@ from everyskill.model.skills import (
 from everyskill.services.tenant_scope import TenantScope
 
 DEFAULT_PAGE = 50
+MAX_CATEGORIES = 1_000
 
 
 async def publish_skill(tenant: TenantScope, folder: SkillFolder, *, author_id: str | None = None) -> Publication:
@@ -127,9 +128,9 @@ async def list_skills(
 
 
 async def list_categories(tenant: TenantScope) -> list[str]:
-    """The categories that published skills are in, by name."""
+    """The first 1,000 categories that published skills are in, by name."""
     async with tenant._transactions.read() as connection:
-        return await skills.list_categories(connection)
+        return await skills.list_categories(connection, limit=MAX_CATEGORIES)
 
 
 async def require_skill(connection: TenantConnection, slug_or_id: str, *, include_hidden: bool = False) -> Skill:

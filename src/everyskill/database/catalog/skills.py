@@ -52,12 +52,13 @@ LIST_SKILLS_FOR_USER = Statement(f"""
     {_MATCHES}
 """)
 
-# The categories in use, by skills_recent_updates_idx or by all skills of the tenant.
+# The first categories in use, by skills_recent_updates_idx or by all skills of the tenant.
 LIST_CATEGORIES = Statement(f"""
     SELECT DISTINCT s.category
       FROM skills AS s
      WHERE s.tenant_id = :tenant_id AND {IS_PUBLISHED}
      ORDER BY s.category
+     LIMIT :limit
 """)
 
 
@@ -86,6 +87,6 @@ async def list_skills(
     return read_rows(rows, SkillListItem)
 
 
-async def list_categories(connection: TenantConnection) -> list[str]:
-    """The categories that published skills are in, by name."""
-    return [row["category"] for row in await connection.fetch(LIST_CATEGORIES)]
+async def list_categories(connection: TenantConnection, *, limit: int) -> list[str]:
+    """The first categories that published skills are in, by name."""
+    return [row["category"] for row in await connection.fetch(LIST_CATEGORIES, limit=limit)]
