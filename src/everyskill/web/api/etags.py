@@ -20,19 +20,21 @@ class PrivateResponse(Response[Any]):
         if request.method != "GET":
             self.headers |= NO_STORE
             return super().to_asgi_response(app, request, **rest)
-        etag = _etag(self.content)
+        body = json.encode(self.content, order="deterministic")
+        etag = _etag(self.content, body)
         self.headers |= PRIVATE | {"ETag": etag}
         if _matches(request.headers.get("If-None-Match", ""), etag):
-            self.status_code, self.content, self.media_type = 304, b"", None
+            self.status_code, body, self.media_type = 304, b"", None
+        self.content = body
         return super().to_asgi_response(app, request, **rest)
 
 
-def _etag(content: object) -> str:
+def _etag(content: object, body: bytes) -> str:
     """A weak ETag: equal for answers that mean the same."""
     if isinstance(content, WhatsNewPage):
         # `as_of` differs on every call. To mark the same items as seen up to an earlier moment marks the same.
-        content = (content.items, content.next_cursor)
-    return f'W/"{sha256(json.encode(content, order="deterministic")).hexdigest()[:32]}"'
+        body = json.encode((content.items, content.next_cursor), order="deterministic")
+    return f'W/"{sha256(body).hexdigest()[:32]}"'
 
 
 def _matches(if_none_match: str, etag: str) -> bool:
