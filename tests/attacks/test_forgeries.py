@@ -221,6 +221,8 @@ async def test_no_forged_write_is_done_for_whoever_is_signed_in(run_service: Run
             for path in paths:
                 answer = await ann.post(path, headers=headers, content=body)
                 refused = {403, 415} if path.startswith("/v1/") else {403}
+                if body.count(b"csrf_token=") > 1 and not path.startswith("/v1/"):
+                    refused = {400}
                 assert answer.status_code in refused, (path, headers, body)
                 assert "set-cookie" not in answer.headers
         assert (await ann.post(paths[0], params={"csrf_token": token})).status_code == 403
