@@ -133,7 +133,7 @@ async def find_grants(connection: asyncpg.Connection) -> set[Grant]:
 
 async def _revision(connection: asyncpg.Connection) -> Finding:
     try:
-        async with connection.transaction():
+        async with _undone(connection):
             found = await read_revision(connection)
         check_revision(found)
     except (DatabaseNotReady, asyncpg.InsufficientPrivilegeError) as error:
@@ -143,7 +143,7 @@ async def _revision(connection: asyncpg.Connection) -> Finding:
 
 async def _role(connection: asyncpg.Connection) -> Finding:
     try:
-        async with connection.transaction():
+        async with _undone(connection):
             await check_serving(connection)
     except (DatabaseNotReady, asyncpg.InsufficientPrivilegeError) as error:
         return Finding("unprivileged role", False, str(error))
@@ -227,7 +227,7 @@ async def _sees_only(connection: asyncpg.Connection, tenant_id: str) -> bool:
 async def _cannot_write(connection: asyncpg.Connection, tenant_id: str) -> bool:
     changed = await connection.execute("UPDATE users SET name = 'crossed' WHERE tenant_id = $1", tenant_id)
     try:
-        async with connection.transaction():
+        async with _undone(connection):
             await connection.execute("INSERT INTO users (tenant_id, id) VALUES ($1, 'intruder')", tenant_id)
     except asyncpg.InsufficientPrivilegeError:
         return changed == "UPDATE 0"
@@ -241,7 +241,9 @@ async def _undone(connection: asyncpg.Connection) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await transaction.rollback()
+        # A connection that is lost has nothing to undo, and the first error says more.
+        if not connection.is_closed():
+            await transaction.rollback()
 
 
 def _list(lead: str, names: list[str]) -> str:
