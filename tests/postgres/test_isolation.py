@@ -22,7 +22,8 @@ from tests.support.databases import Clone, add_tenant
 from tests.support.skills import publish
 
 ENTER = "SELECT set_config('app.current_tenant_id', $1, true)"
-IMMUTABLE = {"tenants", "skill_versions"}
+KEPT = {"tenants", "skill_versions"}
+IMMUTABLE = {*KEPT, "skill_file_contents"}
 LONG_AGO = datetime.now(UTC) - timedelta(days=365)
 
 each_table = pytest.mark.parametrize("table", TENANT_COLUMNS)
@@ -37,6 +38,15 @@ async def neighbours(database: Database, owner: asyncpg.Connection) -> tuple[Ten
         await tenant.visit_skill("ann", published.skill_id)
         await tenant.add_feedback(published.skill_id, user_id="ann", comment=f"from {tenant.tenant_id}")
         await owner.execute("INSERT INTO feed_checkpoints (tenant_id, user_id) VALUES ($1, 'ann')", tenant.tenant_id)
+        await owner.execute("INSERT INTO skill_sources (tenant_id, address) VALUES ($1, 'skills')", tenant.tenant_id)
+        await owner.execute(
+            "INSERT INTO skill_redirects (tenant_id, slug, skill_id) VALUES ($1, 'old', $2)",
+            tenant.tenant_id,
+            published.skill_id,
+        )
+        await owner.execute(
+            "INSERT INTO skill_file_contents SELECT $1, encode(sha256($2), 'hex'), true, $2", tenant.tenant_id, b"text"
+        )
     return tenants
 
 
@@ -133,7 +143,7 @@ async def expect_nothing_done(
     intruder: asyncpg.Connection, owner: asyncpg.Connection, table: str, statement: str
 ) -> None:
     before = await rows_of(owner, table, "acme")
-    if table in IMMUTABLE:
+    if table in (KEPT if statement.startswith("DELETE") else IMMUTABLE):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await attempt(intruder, "globex", statement)
     else:
@@ -158,6 +168,8 @@ async def test_an_upsert_onto_another_tenants_row_is_refused(
     [row, *_] = before = await rows_of(owner, table, "acme")
     column = TENANT_COLUMNS[table]
     keys = {"tenants": "id", "user_skill_views": "id", "feed_checkpoints": "tenant_id, user_id"}
+    keys |= {"skill_file_contents": "tenant_id, hash", "skill_redirects": "tenant_id, slug"}
+    keys |= {"skill_sources": "tenant_id, address"}
     key = keys.get(table, "tenant_id, id")
     conflict = f"ON CONFLICT ({key}) DO UPDATE SET {column} = excluded.{column}"
     for stolen in (row, row | {"tenant_id": "globex"} if table == "user_skill_views" else row):
@@ -174,6 +186,8 @@ async def test_an_upsert_onto_another_tenants_row_is_refused(
         ("skill_feedback", "skill_version_id", "skill_versions"),
         ("skill_versions", "skill_id", "skills"),
         ("skills", "published_version_id", "skill_versions"),
+        ("skills", "successor_id", "skills"),
+        ("skill_redirects", "skill_id", "skills"),
     ],
 )
 async def test_a_reference_to_another_tenants_row_is_like_one_to_nothing(

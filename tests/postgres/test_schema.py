@@ -87,6 +87,9 @@ async def test_primary_keys_lead_with_the_tenant_except_where_said(owner: asyncp
     keys = {row[0]: row[2] for row in (await describe(owner))["constraints"] if row[2].startswith("PRIMARY KEY")}
     assert keys.pop("tenants") == keys.pop("user_skill_views") == "PRIMARY KEY (id)"
     assert keys.pop("feed_checkpoints") == "PRIMARY KEY (tenant_id, user_id)"
+    assert keys.pop("skill_file_contents") == "PRIMARY KEY (tenant_id, hash)"
+    assert keys.pop("skill_redirects") == "PRIMARY KEY (tenant_id, slug)"
+    assert keys.pop("skill_sources") == "PRIMARY KEY (tenant_id, address)"
     assert set(keys.values()) == {"PRIMARY KEY (tenant_id, id)"}
 
 
@@ -117,12 +120,16 @@ async def test_all_steps_down_leave_our_roles_no_right(clone: Clone, owner: asyn
     assert await owner.fetchval(question, roles) == 0
 
 
-async def test_each_step_down_removes_only_its_own_table(clone: Clone) -> None:
+async def test_each_step_down_removes_only_its_own_tables(clone: Clone) -> None:
     tables = (await described(clone))["tables"]
-    for revision, removed in ((REVISIONS[1], "feed_checkpoints"), (REVISIONS[0], "user_skill_views")):
+    for revision, *removed in (
+        (REVISIONS[6], "skill_file_contents", "skill_redirects", "skill_sources"),
+        (REVISIONS[1], "feed_checkpoints"),
+        (REVISIONS[0], "user_skill_views"),
+    ):
         await downgrade(clone.owner_url, revision)
         before, tables = tables, (await described(clone))["tables"]
-        assert {row[0] for row in before - tables} == {removed}
+        assert {row[0] for row in before - tables} == set(removed)
 
 
 async def test_users_keep_everything_when_sessions_get_a_generation_and_lose_it_again(

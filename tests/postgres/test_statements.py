@@ -95,20 +95,26 @@ async def test_a_transaction_without_a_statement_asks_the_database_nothing(acme:
 async def test_s2_the_rule_in_sql_is_the_rule_in_python(owner: asyncpg.Connection) -> None:
     text = f"""
         SELECT coalesce({IS_UPDATED}, false)
-          FROM (SELECT $1::text AS status, $2::integer AS published_version, $3::timestamptz AS updated_at) AS s,
+          FROM (SELECT $1::text AS status, $2::integer AS published_version, $6::integer AS announced_version,
+                       $3::timestamptz AS updated_at) AS s,
                (SELECT $4::integer AS last_viewed_version, $5::timestamptz AS last_viewed_at) AS v
     """
     versions, moments = (None, 1, 2), (NOON, LATER)
-    for status, published, updated_at, seen, viewed_at in product(SkillStatus, versions, moments, versions, moments):
-        skill = Skill("id", "Name", "slug", "", "", status, None, published, None, NOON, updated_at)
+    for status, published, quiet, updated_at, seen, viewed_at in product(
+        SkillStatus, versions, (False, True), moments, versions, moments
+    ):
+        announced = 1 if quiet and published == 2 else None
+        skill = Skill(
+            "id", "Name", "slug", "", "", status, None, published, announced or published, None, NOON, updated_at
+        )
         expected = is_updated(PreviousView(viewed_at, seen), skill)
-        answer = await owner.fetchval(text, status, published, updated_at, seen, viewed_at)
-        assert answer is expected, (status, published, updated_at, seen, viewed_at)
+        answer = await owner.fetchval(text, status, published, updated_at, seen, viewed_at, announced)
+        assert answer is expected, (status, published, announced, updated_at, seen, viewed_at)
 
 
 def test_s2_the_rules_stand_in_one_file() -> None:
     folder = Path(next(iter(everyskill.database.__path__)))
-    spelled = ("status = 'published'", "published_version >", "hours'", "> v.last_viewed_at")
+    spelled = ("status = 'published'", "published_version) >", "hours'", "> v.last_viewed_at")
     found = {
         file.relative_to(folder).as_posix()
         for file in folder.rglob("*.py")

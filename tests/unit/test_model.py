@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import hypothesis.strategies as st
 import pytest
@@ -24,6 +25,7 @@ class State(Struct, frozen=True):
     status: SkillStatus
     updated_at: datetime
     published_version: int | None
+    announced_version: int | None
     published: VersionFacts | None
     seen: VersionFacts | None
 
@@ -39,7 +41,7 @@ def state(
     published: VersionFacts | None = None,
     seen: VersionFacts | None = None,
 ) -> State:
-    return State(status, updated_at, version, published, seen)
+    return State(status, updated_at, version, version, published, seen)
 
 
 def files(**hashes: str) -> tuple[SkillFile, ...]:
@@ -109,7 +111,7 @@ facts = st.none() | st.builds(VersionFacts, st.sampled_from("ab"), st.just(()))
 
 @given(
     previous=st.none() | st.builds(view, versions, moments),
-    skill=st.builds(State, st.sampled_from(SkillStatus), moments, versions, facts, facts),
+    skill=st.builds(State, st.sampled_from(SkillStatus), moments, versions, versions, facts, facts),
     feedback=st.integers(0, 3),
 )
 def test_s2_a_summary_lists_a_version_bump_exactly_when_the_skill_is_updated(
@@ -180,7 +182,7 @@ def test_what_is_checked_is_plain_text_whatever_kind_of_text_was_given() -> None
 
 def test_a_checked_folder_is_plain_text_to_its_last_file() -> None:
     files = SkillFolder.from_content("pdf", name="x", description="x", content="one").files
-    fields = {name: Markup(name) for name in ("slug", "name", "description", "category")}
+    fields: dict[str, Any] = {name: Markup(name) for name in ("slug", "name", "description", "category")}
     odd = (*files, SkillFile(Markup("a.md"), 1, Markup("0" * 64)))
     checked = SkillFolder(**fields, content=Markup("one"), files=odd).checked()
     texts = [*(getattr(checked, name) for name in (*fields, "content")), checked.files[1].path, checked.files[1].hash]

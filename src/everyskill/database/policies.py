@@ -51,11 +51,16 @@ TENANT_COLUMNS = {
     "skill_feedback": "tenant_id",
     "user_skill_views": "tenant_id",
     "feed_checkpoints": "tenant_id",
+    "skill_file_contents": "tenant_id",
+    "skill_redirects": "tenant_id",
+    "skill_sources": "tenant_id",
 }
 
-# Versions are immutable: the application may neither update nor delete one; a deleted skill takes its own along.
+# Versions are immutable: the application may neither update nor delete one; a deleted skill takes its own along. So are
+# contents, which are deleted where no version has them.
 _PRIVILEGES = dict.fromkeys(TENANT_COLUMNS, ("SELECT", "INSERT", "UPDATE", "DELETE")) | {
     "skill_versions": ("SELECT", "INSERT"),
+    "skill_file_contents": ("SELECT", "INSERT", "DELETE"),
     "tenants": ("SELECT", "INSERT"),
     "alembic_version": ("SELECT",),
 }
@@ -102,6 +107,8 @@ FOREIGN_KEYS = {
         "(tenant_id, author_id) REFERENCES users(tenant_id, id) ON DELETE SET NULL (author_id)",
         "(tenant_id, published_version_id, published_version) REFERENCES skill_versions(tenant_id, id, version)"
         " ON DELETE SET NULL (published_version_id, published_version)",
+        "(tenant_id, successor_id) REFERENCES skills(tenant_id, id) ON DELETE SET NULL (successor_id)",
+        "(tenant_id, source) REFERENCES skill_sources(tenant_id, address) ON DELETE SET NULL (source)",
     },
     "skill_versions": {
         "(tenant_id) REFERENCES tenants(id)",
@@ -120,12 +127,16 @@ FOREIGN_KEYS = {
         "(tenant_id, skill_id) REFERENCES skills(tenant_id, id) ON DELETE CASCADE",
     },
     "feed_checkpoints": {"(tenant_id, user_id) REFERENCES users(tenant_id, id) ON DELETE CASCADE"},
+    "skill_file_contents": {"(tenant_id) REFERENCES tenants(id)"},
+    "skill_redirects": {"(tenant_id, skill_id) REFERENCES skills(tenant_id, id) ON DELETE CASCADE"},
+    "skill_sources": {"(tenant_id) REFERENCES tenants(id)"},
 }
 
 # The triggers that keep the rules whoever writes, each with its table (docs/decisions/0011).
 TRIGGERS = {
     "skills_keep_version_of_new": "skills",
     "skills_keep_version": "skills",
+    "skills_keep_version_announced": "skills",
     "skills_keep_moments_of_new": "skills",
     "skills_keep_moments": "skills",
     "skill_versions_refuse_change": "skill_versions",

@@ -8,5 +8,6 @@ REVISIONS: tuple[str, ...] = (
     "0042_analyze_new_tables",
     "0043_keep_moments",
     "0044_plan_for_the_largest_tenant",
+    "0045_keep_whole_skills",
 )
 HEAD = REVISIONS[-1]

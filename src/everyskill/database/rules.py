@@ -12,15 +12,17 @@ from everyskill.model.whats_new import WINDOW
 # Whether anybody can see the skill. Spelled out: only so can the planner use the partial index on published skills.
 IS_PUBLISHED = "s.status = 'published'"
 
-# Rule S1: "updated for a user". Where the version of the view is not known (NULL), the time alone decides.
+# Rule S1: "updated for a user". Where the version of the view is not known (NULL), the time alone decides. What was
+# published quietly (S17) is not announced.
 IS_UPDATED = f"""(
-    {IS_PUBLISHED} AND (s.published_version > v.last_viewed_version OR s.updated_at > v.last_viewed_at)
+    {IS_PUBLISHED}
+    AND (coalesce(s.announced_version, s.published_version) > v.last_viewed_version OR s.updated_at > v.last_viewed_at)
 )"""
 
 # The skill of a view, with what S1 and S8 ask: by skills_pkey, whatever the statistics say. By its key alone, or a
 # partial index would tempt the planner.
 SKILL_OF_VIEW = """JOIN LATERAL (
-    SELECT skills.status, skills.updated_at, skills.visible_at, skills.published_version
+    SELECT skills.status, skills.updated_at, skills.visible_at, skills.published_version, skills.announced_version
       FROM skills
      WHERE skills.tenant_id = :tenant_id AND skills.id = v.skill_id
     OFFSET 0

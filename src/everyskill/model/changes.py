@@ -51,6 +51,10 @@ class SkillFacts(Protocol):
     def published_version(self) -> int | None:
         """The number of its published version."""
 
+    @property
+    def announced_version(self) -> int | None:
+        """The number of its newest version that was not published quietly (S17)."""
+
 
 class Visit(Struct, frozen=True):
     """A visit to a skill: the view before it, and what had changed since then.
@@ -68,7 +72,7 @@ def is_updated(previous: AnyView | None, skill: SkillFacts) -> bool:
     """Rule S1 for values at hand; `IS_UPDATED` in database/rules.py is the same rule in SQL."""
     if previous is None or skill.status is not SkillStatus.PUBLISHED:
         return False
-    return _is_newer(skill.published_version, previous.last_viewed_version) or (
+    return _is_newer(skill.announced_version, previous.last_viewed_version) or (
         skill.updated_at > previous.last_viewed_at
     )
 

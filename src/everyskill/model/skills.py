@@ -1,12 +1,13 @@
 """Skills, their versions, and what makes two skill folders the same."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
+from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from everyskill.errors import InvalidIdentifier, InvalidText
 from everyskill.model.inputs import (
@@ -40,12 +41,16 @@ class SkillStatus(StrEnum):
     ARCHIVED = "archived"
 
 
-class SkillFile(Struct, frozen=True):
-    """One file of a skill: its path within the folder with forward slashes, bytes, and SHA-256 in hex."""
+class SkillFile(Struct, frozen=True, omit_defaults=True):
+    """One file of a skill: its path within the folder with forward slashes, bytes, and SHA-256 in hex.
+
+    `is_executable` is kept to write the folder again, and is no change (S3).
+    """
 
     path: str
     size: int
     hash: str
+    is_executable: bool = False
 
     @property
     def is_skill(self) -> bool:
@@ -59,14 +64,17 @@ class SkillFile(Struct, frozen=True):
             raise InvalidText("file size", f"must be a whole number of bytes, not {shown(self.size)!r}")
         if not isinstance(self.hash, str) or not _HASH.fullmatch(self.hash):
             raise InvalidText("file hash", "must be a SHA-256 in lower-case hex")
-        return SkillFile(path, self.size, check_content("file hash", self.hash, longest=64))
+        content_hash = check_content("file hash", self.hash, longest=64)
+        return SkillFile(path, self.size, content_hash, check_type("is_executable", self.is_executable, bool))
 
 
 class SkillFolder(Struct, frozen=True, kw_only=True):
     """What a folder says about its skill: everything that publishing needs, and nothing of the database.
 
-    `content` is the whole SKILL.md. `files` lists every file of the folder, SKILL.md among them. `category` None leaves
-    a skill where it is, and puts a new one into "general".
+    `content` is the whole SKILL.md. `files` lists every file of the folder, SKILL.md among them, and `contents` has the
+    bytes of those that are to be kept, by their hash; SKILL.md need not be there. `category` None leaves a skill where
+    it is, and puts a new one into "general". `front_matter` is all that stands there, in the author's order; None where
+    it is not known.
     """
 
     slug: str
@@ -75,6 +83,8 @@ class SkillFolder(Struct, frozen=True, kw_only=True):
     category: str | None
     content: str
     files: tuple[SkillFile, ...]
+    contents: Mapping[str, bytes] = field(default_factory=dict)
+    front_matter: dict[str, Any] | None = None
 
     @classmethod
     def from_content(
@@ -104,6 +114,8 @@ class SkillFolder(Struct, frozen=True, kw_only=True):
             category=None if category is None else check_text("category", category, longest=MAX_NAME_LENGTH),
             content=check_content("content", self.content, longest=MAX_CONTENT_LENGTH),
             files=_check_files(self.files),
+            contents=self.contents,
+            front_matter=self.front_matter,
         )
         hashes = {file.hash for file in plain.files if file.is_skill}
         if not {_hash(plain.content), _hash(BOM + plain.content)} & hashes:
@@ -112,7 +124,10 @@ class SkillFolder(Struct, frozen=True, kw_only=True):
 
 
 class Skill(Struct, frozen=True):
-    """A skill as its catalog shows it now. `updated_at` is when its newest visible change became visible, in UTC."""
+    """A skill as its catalog shows it now. `updated_at` is when its newest visible change became visible, in UTC.
+
+    `announced_version` is the newest version that was not published quietly (S17).
+    """
 
     id: str
     name: str
@@ -122,6 +137,7 @@ class Skill(Struct, frozen=True):
     status: SkillStatus
     published_version_id: str | None
     published_version: int | None
+    announced_version: int | None
     author_id: str | None
     created_at: datetime
     updated_at: datetime

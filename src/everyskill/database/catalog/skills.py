@@ -7,8 +7,8 @@ from everyskill.model.skills import Skill, SkillListItem, SkillStatus
 
 # The columns of a Skill.
 SKILL_COLUMNS = """
-    s.id, s.name, s.slug, s.description, s.category, s.status, s.published_version_id, s.published_version, s.author_id,
-    s.created_at, s.updated_at
+    s.id, s.name, s.slug, s.description, s.category, s.status, s.published_version_id, s.published_version,
+    coalesce(s.announced_version, s.published_version) AS announced_version, s.author_id, s.created_at, s.updated_at
 """
 
 # One skill, by skills_pkey, else by skills_tenant_id_slug_unique: a slug may look like an id, which never changes.

@@ -72,7 +72,8 @@ FIND_FIRST_PAGES = Statement(f"""
                    WHERE NOT found.has_few_views AND found.has_few_changes
                  ) AS listed
             JOIN LATERAL (
-                SELECT s.id, s.name, s.slug, s.category, s.status, s.updated_at, s.published_version
+                SELECT s.id, s.name, s.slug, s.category, s.status, s.updated_at, s.published_version,
+                       s.announced_version
                   FROM skills AS s
                  WHERE s.tenant_id = :tenant_id AND s.id = listed.skill_id AND {IN_WINDOW}
                    AND (found.has_few_views OR found.complete_above IS NULL OR s.updated_at > found.complete_above)

@@ -31,7 +31,7 @@ RECORD_VIEWS = Statement(f"""
               SELECT users.id FROM users WHERE users.tenant_id = :tenant_id AND users.id = asked.user_id OFFSET 0
           ) AS u ON true
           JOIN LATERAL (
-              SELECT skills.status, skills.updated_at, skills.published_version
+              SELECT skills.status, skills.updated_at, skills.published_version, skills.announced_version
                 FROM skills
                WHERE skills.tenant_id = :tenant_id AND skills.id = asked.skill_id
               OFFSET 0

@@ -25,6 +25,7 @@ _IS_COMPARED = f"s.published_version <> v.last_viewed_version AND {IS_UPDATED}"
 # skill_feedback_skill_created_idx.
 FIND_CHANGES = Statement(f"""
     SELECT asked.place, s.id AS skill_id, s.status, s.updated_at, s.published_version,
+           coalesce(s.announced_version, s.published_version) AS announced_version,
            v.id, v.tenant_id, v.user_id, v.last_viewed_at, v.last_viewed_version, v.view_count,
            published.description AS published_description, published.files AS published_files,
            seen.description AS seen_description, seen.files AS seen_files,
@@ -40,7 +41,8 @@ FIND_CHANGES = Statement(f"""
       FROM {LOOKUPS}
       JOIN unnest(asked.skill_ids) AS wanted (skill_id) ON true
       JOIN LATERAL (
-          SELECT skills.id, skills.status, skills.updated_at, skills.published_version_id, skills.published_version
+          SELECT skills.id, skills.status, skills.updated_at, skills.published_version_id, skills.published_version,
+                 skills.announced_version
             FROM skills
            WHERE skills.tenant_id = :tenant_id AND skills.id = wanted.skill_id
           OFFSET 0
@@ -89,6 +91,7 @@ class SkillChanges(Struct, frozen=True):
     status: SkillStatus
     updated_at: datetime
     published_version: int | None
+    announced_version: int | None
     published: StoredFacts | None
     seen: StoredFacts | None
     feedback_count: int
@@ -138,6 +141,7 @@ def _skill_changes(row: Record) -> SkillChanges:
         status=SkillStatus(row["status"]),
         updated_at=row["updated_at"],
         published_version=row["published_version"],
+        announced_version=row["announced_version"],
         published=_stored_facts(row["published_description"], row["published_files"]),
         seen=_stored_facts(row["seen_description"], row["seen_files"]),
         feedback_count=row["feedback_count"],

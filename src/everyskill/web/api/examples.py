@@ -57,6 +57,7 @@ SKILL = Skill(
     status=SkillStatus.PUBLISHED,
     published_version_id=_VERSION_ID,
     published_version=4,
+    announced_version=4,
     author_id="ann",
     created_at=_THEN,
     updated_at=_NOW,
