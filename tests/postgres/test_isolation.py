@@ -422,6 +422,8 @@ async def test_what_others_keep_beside_our_tables_is_not_our_concern(clone: Clon
         "DROP TRIGGER {name} ON {table}",
         "ALTER TABLE {table} DISABLE TRIGGER {name}",
         "ALTER TABLE {table} ENABLE REPLICA TRIGGER {name}",
+        "DROP TRIGGER {name} ON {table}; CREATE TRIGGER {name} BEFORE UPDATE ON feed_checkpoints"
+        " EXECUTE FUNCTION everyskill_refuse_change()",
     ],
 )
 async def test_inspection_finds_each_trigger_that_does_not_fire(

@@ -38,7 +38,7 @@ SELECT c.relname, a.grantee::regrole::text, a.privilege_type
 """
 # Those that fire for a session as it is by default.
 _TRIGGERS = """
-SELECT t.tgname
+SELECT t.tgname, c.relname
   FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid
  WHERE c.relnamespace = 'public'::regnamespace AND t.tgenabled IN ('O', 'A')
 """
@@ -184,8 +184,8 @@ async def _functions(connection: asyncpg.Connection) -> Finding:
 
 
 async def _triggers(connection: asyncpg.Connection) -> Finding:
-    found = {row["tgname"] for row in await connection.fetch(_TRIGGERS)}
-    missing = sorted(f"{name} on {table}" for name, table in TRIGGERS.items() if name not in found)
+    found = {(name, table) for name, table in await connection.fetch(_TRIGGERS)}
+    missing = sorted(f"{name} on {table}" for name, table in TRIGGERS.items() - found)
     return Finding("triggers: other programs' changes are noticed", not missing, _list("missing or disabled:", missing))
 
 
