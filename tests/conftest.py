@@ -20,6 +20,7 @@ from everyskill.database.opening import PROBE
 from everyskill.embedded import EmbeddedServer
 from everyskill.handles import Database, Tenant
 from everyskill.web.app import create_app
+from tests.support.citus import WITHOUT_CITUS
 from tests.support.databases import POSTGRES_VERSIONS, Clone, add_tenant, cloned, make_template, open_database
 from tests.support.http_clients import AUDIENCE, ISSUER, SECRET, SETTINGS, bearer, client_of
 from tests.support.live_service import RunService
@@ -37,6 +38,7 @@ KNOWN_SKIPS = frozenset(
         "needs Chromium: apt-get install chromium",
         "needs another PostgreSQL: apt-get install postgresql-15",
         "needs libfaketime: apt-get install libfaketime",
+        WITHOUT_CITUS,
         WITHOUT_PGBOUNCER,
         "only root can become another user; the other tests ran as an ordinary one",
         "only root can give a folder to another user",

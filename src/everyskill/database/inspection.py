@@ -42,6 +42,12 @@ SELECT t.tgname, c.relname
   FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid
  WHERE c.relnamespace = 'public'::regnamespace AND t.tgenabled IN ('O', 'A')
 """
+# Tables with rows on other nodes, whose triggers lock there. Those that Citus keeps on the coordinator are of method n
+# and have no colocation. The catalog comes with the extension.
+_DISTRIBUTED = """
+SELECT c.relname FROM pg_catalog.pg_dist_partition AS p JOIN pg_class AS c ON c.oid = p.logicalrelid
+ WHERE c.relnamespace = 'public'::regnamespace AND (p.partmethod <> 'n' OR p.colocationid <> 0)
+"""
 # What the login may do itself, or as any role that it may become, with our tables, views of them and views of those: by
 # PUBLIC, by columns, by PostgreSQL's own roles too. `aclexplode(acldefault)` lists the privileges that this server has.
 _PRIVILEGES = """
@@ -185,8 +191,17 @@ async def _functions(connection: asyncpg.Connection) -> Finding:
 
 async def _triggers(connection: asyncpg.Connection) -> Finding:
     found = {(name, table) for name, table in await connection.fetch(_TRIGGERS)}
-    missing = sorted(f"{name} on {table}" for name, table in TRIGGERS.items() - found)
-    return Finding("triggers: other programs' changes are noticed", not missing, _list("missing or disabled:", missing))
+    wrong = sorted(f"{name} on {table}" for name, table in TRIGGERS.items() - found)
+    distributed = await _distributed(connection) & set(TRIGGERS.values())
+    wrong += [f"every one on {table}, which Citus distributes" for table in sorted(distributed)]
+    detail = _list("missing, disabled or not to be relied on:", wrong)
+    return Finding("triggers: other programs' changes are noticed", not wrong, detail)
+
+
+async def _distributed(connection: asyncpg.Connection) -> set[str]:
+    if await connection.fetchval("SELECT to_regclass('pg_catalog.pg_dist_partition')") is None:
+        return set()
+    return {row["relname"] for row in await connection.fetch(_DISTRIBUTED)}
 
 
 async def _canary_finding(connection: asyncpg.Connection) -> Finding:
