@@ -70,6 +70,12 @@ async def test_the_document_is_served_as_openapi_and_asks_for_a_bearer_token(ann
     assert all(call["security"] == [{"bearer": []}] for call in CALLS.values())
 
 
+async def test_what_is_not_there_below_the_document_is_a_problem(ann: httpx.AsyncClient) -> None:
+    answer = await ann.get("/schema/swagger", headers={"Accept": "text/html"})
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
 async def test_metrics_are_the_text_that_the_document_says(ann: httpx.AsyncClient) -> None:
     [described] = ROUTES["GET /metrics"]["responses"]["200"]["content"]
     assert (await ann.get("/metrics")).headers["content-type"] == described

@@ -3,9 +3,10 @@
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.di import Provide
+from litestar.exceptions import NotFoundException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
@@ -22,6 +23,7 @@ from everyskill.web.middleware.head import with_head
 from everyskill.web.middleware.logs import with_request_log
 from everyskill.web.middleware.metrics import with_metrics
 from everyskill.web.problems import handle_exception
+from everyskill.web.requests import AnyRequest
 from everyskill.web.settings import WebSettings
 
 
@@ -66,6 +68,12 @@ def _make_openapi_document(app: Litestar) -> None:
     plugin.provide_openapi_schema()
 
 
+async def _refuse_unknown_path(request: AnyRequest) -> None:
+    """Instead of Litestar's own page, without a header of ours, for what is below /schema and is not there."""
+    if request.path_params:
+        raise NotFoundException
+
+
 def _openapi() -> OpenAPIConfig:
     try:
         our_version = version("everyskill")
@@ -79,5 +87,8 @@ def _openapi() -> OpenAPIConfig:
         use_handler_docstrings=True,
         components=Components(security_schemes={"bearer": bearer}),
         # JSON alone: the HTML pages that Litestar has for it load scripts from other sites.
+        openapi_router=Router(
+            "/schema", route_handlers=[], before_request=_refuse_unknown_path, include_in_schema=False
+        ),
         render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],
     )
