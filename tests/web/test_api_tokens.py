@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from litestar import Litestar, Request
 from litestar.testing import RequestFactory
+from structlog.testing import capture_logs
 
 from everyskill.errors import InvalidSetting, TenantInactive
 from everyskill.handles import Database, Tenant
@@ -338,6 +339,20 @@ async def test_a_published_secret_a_private_key_and_a_key_for_encryption_are_no_
     for kid in ("secret", "private", "enc"):
         with pytest.raises(InvalidToken):
             await keys.find({"kid": kid})
+
+
+async def test_an_rsa_key_that_can_be_broken_is_no_key_and_is_logged(
+    provider: Provider, private_key: rsa.RSAPrivateKey
+) -> None:
+    provider.publish("short", rsa.generate_private_key(public_exponent=65537, key_size=1024))
+    provider.publish("good", private_key)
+    keys = PublishedKeys(provider.url)
+    with capture_logs() as logs, pytest.raises(InvalidToken):
+        await keys.find({"kid": "short"})
+    assert await keys.find({"kid": "good"})
+    [warned] = logs
+    assert (warned["event"], warned["kid"]) == ("key refused", "short")
+    assert "1024 bits" in warned["reason"]
 
 
 async def test_keys_are_fetched_through_the_proxy_of_the_environment(

@@ -133,12 +133,20 @@ class PublishedKeys:
 
 def _read_keys(key_set: bytes) -> dict[str | None, jwt.PyJWK]:
     keys = [key for key in json.loads(key_set)["keys"] if isinstance(key, dict) and _verifies(key)]
-    return {key.key_id: key for key in jwt.PyJWKSet(keys).keys}
+    return {key.key_id: key for key in jwt.PyJWKSet(keys).keys if _is_long_enough(key)}
 
 
 def _verifies(key: dict[str, Any]) -> bool:
     # Never a symmetric key or a private one: whoever reads the published set could sign tokens with it.
     return key.get("kty") != "oct" and "d" not in key and key.get("use") in (None, "sig")
+
+
+def _is_long_enough(key: jwt.PyJWK) -> bool:
+    """Of RSA at least 2,048 bits (RFC 7518, 3.3)."""
+    fault = key.Algorithm.check_key_length(key.key)
+    if fault is not None:
+        _log.warning("key refused", kid=key.key_id, reason=fault)
+    return fault is None
 
 
 def create_keys(settings: WebSettings) -> Keys | None:
