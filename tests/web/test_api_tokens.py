@@ -505,6 +505,20 @@ def test_the_cookie_is_kept_from_scripts_and_other_sites(app: Litestar) -> None:
         assert (cookie.httponly, cookie.samesite, cookie.secure, cookie.path) == (True, "lax", True, "/")
 
 
+async def test_a_session_of_the_longest_ids_fits_into_a_cookie_that_browsers_keep(
+    app: Litestar, owner: asyncpg.Connection
+) -> None:
+    long, name = "\U0001f600" * 255, "\U0001f600" * 200
+    await owner.execute("INSERT INTO tenants (id, slug, name) VALUES ($1, 'long', 'Long')", long)
+    await owner.execute("INSERT INTO users (tenant_id, id, role) VALUES ($1, $1, 'member')", long)
+    identity = Identity(long, long, Role.MEMBER, name, claimed_role=Role.MEMBER)
+    cookie = open_session(request_to(app), identity, generation=2**31)
+    # What RFC 6265bis asks browsers to keep: name and value together.
+    assert len(SESSION_COOKIE) + len(cookie.value or "") <= 4_096
+    async with client_of(app, {"Cookie": f"{SESSION_COOKIE}={cookie.value}"}) as client:
+        assert (await client.get(ME)).status_code == 200
+
+
 @pytest.mark.parametrize(("host", "secure"), [("127.0.0.1", False), ("localhost", False), ("10.0.0.1", True)])
 def test_the_cookie_travels_in_the_open_on_loopback_alone(app: Litestar, host: str, secure: bool) -> None:
     request = request_to(app, host, "http")

@@ -7,7 +7,8 @@ from typing import Any
 
 import jwt
 from litestar.datastructures import Cookie
-from msgspec import Struct, ValidationError, convert, to_builtins
+from msgspec import Struct, ValidationError, convert
+from msgspec.json import encode
 
 from everyskill.model.tenants import Role
 from everyskill.web.auth.identity import Identity
@@ -50,8 +51,9 @@ def open_session(connection: AnyConnection, identity: Identity, *, generation: i
     expires_at = now + SESSION_SECONDS
     if identity.expires_at is not None:
         expires_at = min(expires_at, identity.expires_at)
-    claims = {"aud": _AUDIENCE, "exp": expires_at, "session": to_builtins(session)}
-    token = jwt.encode(claims, _derive_key(connection, _AUDIENCE), algorithm=_ALGORITHM)
+    # In UTF-8: with the escapes of jwt.encode, long ids make 11 KB, and browsers drop cookies of more than 4,096 bytes.
+    claims = encode({"aud": _AUDIENCE, "exp": expires_at, "session": session})
+    token = jwt.PyJWS().encode(claims, _derive_key(connection, _AUDIENCE), algorithm=_ALGORITHM)
     return _cookie(connection, token, max_age=int(expires_at - now))
 
 
