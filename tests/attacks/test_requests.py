@@ -243,6 +243,14 @@ async def test_an_operator_may_allow_smaller_pieces(run_service: RunService, acm
     assert answer.startswith(b"HTTP/1.1 200 ")
 
 
+async def test_a_chunk_of_blank_lines_is_one_piece(run_service: RunService, acme: Tenant) -> None:
+    service = await run_service()
+    body = '{"skill_ids":["a"]}' + "\r\n\r\n" * 60_000
+    headers = (*AUTHORIZED, JSON, CHUNKED, "Connection: close")
+    sent = request("/v1/views/lookup", *headers, method="POST", body=f"{len(body):x}\r\n{body}\r\n0\r\n\r\n")
+    assert (await answer_of(service, sent)).startswith(b"HTTP/1.1 200 ")
+
+
 async def test_the_rest_of_a_refused_body_in_small_pieces_is_not_read(run_service: RunService) -> None:
     service = await run_service(head_timeout=1_000)
     head = request("/v1/views/lookup", JSON, CHUNKED, method="POST")
@@ -333,7 +341,15 @@ TRAIN = [
         ("PUT", "/c", INNER.encode() + b"z"),
     ),
     (request("/d", "Connection: Upgrade", "Upgrade: h2c", "Content-Length: 2", body="\r\n"), ("GET", "/d", b"\r\n")),
-    (request("/e"), ("GET", "/e", b"")),
+    (
+        request("/e", CHUNKED, method="PUT", body="9\r\n\r\n0\r\n\r\n0\r\r\n00;0\r\nX: \r\n\r\n"),
+        ("PUT", "/e", b"\r\n0\r\n\r\n0\r"),
+    ),
+    (
+        request("/f", CHUNKED, "Connection: Upgrade", "Upgrade: h2c", method="PUT", body="02\r\n\r\n\r\n0\r\n\r\n"),
+        ("PUT", "/f", b"\r\n"),
+    ),
+    (request("/g"), ("GET", "/g", b"")),
 ]
 
 

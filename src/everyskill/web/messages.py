@@ -13,11 +13,12 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from everyskill.web.requests import BODY_ARRIVED, MAX_HEAD_BYTES
 
+_LINE_END = b"\r\n"
 # Every head and every chunked body ends with it.
-_END = b"\r\n\r\n"
+_END = 2 * _LINE_END
 _OVERLAP = len(_END) - 1
 # A size of 64 bits, and two line ends.
-_CHUNK_SIZE_BYTES = 16 + 2 * len(b"\r\n")
+_CHUNK_SIZE_BYTES = 16 + 2 * len(_LINE_END)
 # How long the pieces of a body are on average once the response was sent. Its rest is read only so that the client gets
 # to read that.
 _UNWANTED_PIECE_BYTES = 1024
@@ -45,13 +46,15 @@ class StrictProtocol(HttpToolsProtocol):
         # What arrived, with a little of what was parsed already; and where the rest begins.
         self._data = b""
         self._at = 0
+        # The head, or the line with a chunk's size, as far as it was parsed.
         self._head = bytearray()
         self._is_in_head = True
         self._is_answered = True
         # How many bytes of the message were parsed that are no data.
         self._fruitless = 0
-        # What is missing of the body; None where it ends as chunked ones do.
-        self._missing: int | None = 0
+        # What is missing of the body or of its chunk; where nothing is, what ends the part that has its turn.
+        self._missing = 0
+        self._end = _END
         self._pieces = self._bytes = 0
 
     def data_received(self, data: bytes) -> None:
@@ -87,14 +90,19 @@ class StrictProtocol(HttpToolsProtocol):
         self._fruitless = self._pieces = self._bytes = 0
 
     def on_chunk_header(self) -> None:
-        """Takes the size of a chunk, of which an extension is too much."""
+        """Takes the size of a chunk, of which an extension is too much. Behind the last one come trailers."""
         self._fruitless -= _CHUNK_SIZE_BYTES
+        # The parser has refused whatever is no number in hex.
+        size = int(self._head.partition(b";")[0], 16)
+        self._head.clear()
+        if size:
+            self._missing = size + len(_LINE_END)
+        else:
+            self._end = _END
 
     def on_body(self, body: bytes) -> None:
         """Takes a piece of a body. Raises Refused for very many tiny ones."""
         self._fruitless -= len(body)
-        if self._missing is not None:
-            self._missing -= len(body)
         self._pieces += 1
         self._bytes += len(body)
         least = _UNWANTED_PIECE_BYTES if self.cycle.response_complete else self._piece_bytes
@@ -108,6 +116,8 @@ class StrictProtocol(HttpToolsProtocol):
             return
         self._is_in_head = True
         self._fruitless = 0
+        self._head.clear()
+        self._end = _END
         cast(dict[str, Any], self.scope)[BODY_ARRIVED] = True
         super().on_message_complete()
 
@@ -136,27 +146,30 @@ class StrictProtocol(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete and not self.cycle.disconnected
 
     def _parse(self) -> None:
-        """Goes on to the end of a message. What follows it is pipelined, and waits for the response."""
+        """Goes on to the end of a message, part by part. What follows it is pipelined, and waits for the response."""
         while self._at < len(self._data) and not self.transport.is_closing():
             if self._is_in_head and not self._is_answered:
                 self.flow.pause_reading()
                 break
             begin, self._at = self._at, self._find_end()
-            self._feed(memoryview(self._data)[begin : self._at])
+            part = memoryview(self._data)[begin : self._at]
+            if self._missing:
+                self._missing -= len(part)
+            else:
+                self._head += part
+            self._feed(part)
         parsed = max(self._at - _OVERLAP, 0)
         self._data, self._at = self._data[parsed:], self._at - parsed
 
     def _find_end(self) -> int:
-        """Where the message that has its turn may end, or, in its middle, what has arrived."""
-        if not self._is_in_head and self._missing is not None:
+        """Where the part that has its turn may end, or, in its middle, what has arrived."""
+        if self._missing:
             return min(self._at + self._missing, len(self._data))
-        end = self._data.find(_END, max(self._at - _OVERLAP, 0))
-        return len(self._data) if end < 0 else end + len(_END)
+        end = self._data.find(self._end, max(self._at - len(self._end) + 1, 0))
+        return len(self._data) if end < 0 else end + len(self._end)
 
     def _feed(self, data: bytes | memoryview) -> None:
         self._fruitless += len(data)
-        if self._is_in_head:
-            self._head += data
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -175,7 +188,8 @@ class StrictProtocol(HttpToolsProtocol):
         start = b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
         lines = [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
         self.parser = httptools.HttpRequestParser(self)
-        self._feed(b"\r\n".join([start, *lines, b"", b""]))
+        self._head += b"\r\n".join([start, *lines, b"", b""])
+        self._feed(bytes(self._head))
 
     def _check_head(self) -> None:
         """Raises Refused for what the parser takes, and others may read otherwise or not at all."""
@@ -199,6 +213,6 @@ class StrictProtocol(HttpToolsProtocol):
             codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
             if version != "1.1" or codings != [b"chunked"]:
                 raise Refused("an unknown Transfer-Encoding")
-            self._missing = None
+            self._end = _LINE_END
         else:
             self._missing = int(values.get(b"content-length", 0))
