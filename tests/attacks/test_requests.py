@@ -268,6 +268,38 @@ async def test_the_rest_of_a_refused_body_leaves_time_to_read_the_refusal(run_se
     assert answer.count(b"HTTP/1.1 200 ") == 1
 
 
+@pytest.mark.parametrize(("version", "header"), [(b"1.1", "Connection: close"), (b"1.0", "Connection: keep-alive")])
+async def test_who_asks_to_close_and_goes_on_sending_gets_to_read_the_refusal(
+    run_service: RunService, version: bytes, header: str
+) -> None:
+    service = await run_service()
+    sent = request("/v1/views/lookup", JSON, "Content-Length: 1000000", header, method="POST")
+    async with connections(service, 1, sent.replace(b"HTTP/1.1", b"HTTP/" + version)) as [(reader, writer)]:
+        assert b" 401 " in await reader.readline()
+        for _ in range(100):
+            writer.write(b"x" * 10_000)
+            await writer.drain()
+        # Closed in order, behind the body.
+        answer = await asyncio.wait_for(reader.read(), SECONDS)
+    assert b"connection: close" in answer
+    assert b"not_signed_in" in answer
+
+
+async def test_who_asks_to_close_and_sends_no_body_keeps_no_connection(run_service: RunService, acme: Tenant) -> None:
+    service = await run_service(connection_limit=20, head_timeout=1_000)
+    sent = request("/v1/views/lookup", JSON, "Content-Length: 1000000", "Connection: close", method="POST")
+    async with connections(service, 40, sent) as streams:
+        assert b" 401 " in await streams[-1][0].readline()
+        async with connections(service, 1, request("/health/live", "Connection: close")) as [(reader, _)]:
+            assert b" 200 " in await reader.readline()
+
+
+async def test_who_waits_for_leave_to_send_a_body_is_not_waited_for(run_service: RunService) -> None:
+    service = await run_service(head_timeout=1_000)
+    headers = (JSON, "Content-Length: 1000000", "Expect: 100-continue", "Connection: close")
+    assert b" 401 " in await answer_of(service, request("/v1/views/lookup", *headers, method="POST"))
+
+
 class Sent(asyncio.Transport):
     """Where a protocol writes to."""
 

@@ -4,8 +4,10 @@ uvicorn's own protocol on the same parser reads all that arrives at once, bounds
 what is the body of one that asks for another protocol.
 """
 
+import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
+from types import SimpleNamespace
 from typing import Any, cast
 
 import httptools
@@ -50,6 +52,7 @@ class StrictProtocol(HttpToolsProtocol):
         self._head = bytearray()
         self._is_in_head = True
         self._is_answered = True
+        self._closes_behind_body = False
         # How many bytes of the message were parsed that are no data.
         self._fruitless = 0
         # What is missing of the body or of its chunk; where nothing is, what ends the part that has its turn.
@@ -86,6 +89,11 @@ class StrictProtocol(HttpToolsProtocol):
         # HTTP/1.0 has no 100.
         self.expect_100_continue &= self.parser.get_http_version() == "1.1"
         super().on_headers_complete()
+        if (self._missing or self._end != _END) and not self.expect_100_continue:
+            sent_to = SimpleNamespace(
+                write=self.transport.write, is_closing=self.transport.is_closing, close=self._close_behind_body
+            )
+            self.cycle.transport = cast(asyncio.Transport, sent_to)
         self._is_in_head = self._is_answered = False
         self._fruitless = self._pieces = self._bytes = 0
 
@@ -120,6 +128,8 @@ class StrictProtocol(HttpToolsProtocol):
         self._end = _END
         cast(dict[str, Any], self.scope)[BODY_ARRIVED] = True
         super().on_message_complete()
+        if self._closes_behind_body:
+            self.transport.close()
 
     def refuse(self, status: HTTPStatus) -> None:
         """Answers what is no HTTP, and closes the connection. Where a response has begun, there is no other to send."""
@@ -144,6 +154,13 @@ class StrictProtocol(HttpToolsProtocol):
     def is_working(self) -> bool:
         """Whether a request is in progress."""
         return self.cycle is not None and not self.cycle.response_complete and not self.cycle.disconnected
+
+    def _close_behind_body(self) -> None:
+        """Closes the connection behind a response; with a body on its way, the client would not get to read that."""
+        if self._is_in_head or not self.cycle.response_complete:
+            self.transport.close()
+        else:
+            self._closes_behind_body = True
 
     def _parse(self) -> None:
         """Goes on to the end of a message, part by part. What follows it is pipelined, and waits for the response."""
