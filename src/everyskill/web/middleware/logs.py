@@ -2,7 +2,6 @@
 
 import logging
 import re
-import sys
 from http import HTTPStatus
 from secrets import token_hex
 from time import perf_counter
@@ -14,6 +13,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from everyskill.json_lines import encode_line
+from everyskill.web.log_writer import LogWriter
 
 REQUEST_ID = "X-Request-ID"
 _VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -25,6 +25,7 @@ _log = structlog.get_logger("everyskill.web")
 
 def configure_logs(level: int = logging.INFO) -> None:
     """Writes everything from this level up to stderr as JSON, including what uvicorn and other libraries log."""
+    writer: Any = LogWriter.to_stderr()
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -35,10 +36,10 @@ def configure_logs(level: int = logging.INFO) -> None:
     structlog.configure(
         processors=[*shared, render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=writer),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(writer)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=render, foreign_pre_chain=shared))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # It logs each address it asks, and the query of one may hold a key.
