@@ -25,6 +25,7 @@ from everyskill.database.opening import Connect, restarting
 from everyskill.database.people import tenant_list
 from everyskill.errors import DatabaseNotMigrated, DatabaseUnreachable, EverySkillError, InvalidSetting, MissingExtra
 from everyskill.extras import extra
+from everyskill.model.kept_files import DEFAULT_FILE_LIMITS, FileLimits
 from everyskill.model.tenants import TenantInfo
 from everyskill.services.tenant_scope import TenantScope
 from everyskill.settings import DEFAULT_DIFF_LINES, DEFAULT_LOCK_SECONDS, Settings
@@ -94,6 +95,7 @@ class Database:
         keeps_prepared: bool = False,
         lock_timeout: float = DEFAULT_LOCK_SECONDS,
         diff_lines: int = DEFAULT_DIFF_LINES,
+        file_limits: FileLimits = DEFAULT_FILE_LIMITS,
         feed_limits: FeedLimits = DEFAULT_LIMITS,
     ) -> None:
         self.url = url
@@ -101,6 +103,7 @@ class Database:
         self._queue_size = queue_size
         self._lock_timeout = lock_timeout
         self._diff_lines = diff_lines
+        self._file_limits = file_limits
         self._keeps_prepared = keeps_prepared
         self._feed_limits = feed_limits
         self._open = AsyncExitStack()
@@ -140,7 +143,13 @@ class Database:
         """The handle of a tenant. Asks the database nothing. Raises InvalidIdentifier."""
         self._require_open()
         return Tenant(
-            self._shares, self._batched, self._feed_limits, self._workers, tenant_id, diff_lines=self._diff_lines
+            self._shares,
+            self._batched,
+            self._feed_limits,
+            self._workers,
+            tenant_id,
+            diff_lines=self._diff_lines,
+            file_limits=self._file_limits,
         )
 
     async def check(self) -> None:
@@ -176,6 +185,9 @@ def connect(url: str | None = None) -> Database:
         keeps_prepared=settings.pooler == "prepared",
         lock_timeout=settings.lock_timeout,
         diff_lines=settings.diff_lines,
+        file_limits=FileLimits(
+            file_bytes=settings.file_bytes, skill_files=settings.skill_files, skill_bytes=settings.skill_bytes
+        ),
     )
 
 

@@ -16,11 +16,21 @@ MAX_LOCK_SECONDS = 50.0
 DEFAULT_DIFF_LINES = 2_000
 # Searching them takes quadratic time.
 MAX_DIFF_LINES = 20_000
+DEFAULT_FILE_BYTES = 10 * 1024 * 1024
+DEFAULT_SKILL_FILES = 512
+DEFAULT_SKILL_BYTES = 50 * 1024 * 1024
+# A file goes to PostgreSQL in one message, and a skill is in memory while it is published.
+MAX_FILE_BYTES = 100 * 1024 * 1024
+MAX_SKILL_FILES = 10_000
+MAX_SKILL_BYTES = 1024 * 1024 * 1024
 
 PoolSize = Annotated[int, Meta(ge=1, le=MAX_POOL_SIZE)]
 QueueSize = Annotated[int, Meta(ge=1, le=MAX_QUEUE_SIZE)]
 LockSeconds = Annotated[float, Meta(ge=0.1, le=MAX_LOCK_SECONDS)]
 DiffLines = Annotated[int, Meta(ge=1, le=MAX_DIFF_LINES)]
+FileBytes = Annotated[int, Meta(ge=1, le=MAX_FILE_BYTES)]
+SkillFiles = Annotated[int, Meta(ge=1, le=MAX_SKILL_FILES)]
+SkillBytes = Annotated[int, Meta(ge=1, le=MAX_SKILL_BYTES)]
 
 Kind = TypeVar("Kind", bound=Struct)
 
@@ -34,6 +44,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     `queue_size`: how many calls of one kind may wait for the database in one process, 1 to 1,000,000.
     `lock_timeout`: how many seconds a call waits for locks of somebody else, 0.1 to 50.
     `diff_lines`: up to how many lines a difference is shown, 1 to 20,000.
+    `file_bytes`: up to how many bytes a file of a skill is kept, 1 to 100 MiB.
+    `skill_files`, `skill_bytes`: how many files of a skill are kept, 1 to 10,000, and how many bytes, 1 to 1 GiB.
     `pooler`: "prepared" where a pooler in between keeps the statements that each client prepared.
     """
 
@@ -43,6 +55,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     queue_size: QueueSize = 10_000
     lock_timeout: LockSeconds = DEFAULT_LOCK_SECONDS
     diff_lines: DiffLines = DEFAULT_DIFF_LINES
+    file_bytes: FileBytes = DEFAULT_FILE_BYTES
+    skill_files: SkillFiles = DEFAULT_SKILL_FILES
+    skill_bytes: SkillBytes = DEFAULT_SKILL_BYTES
     pooler: Literal["prepared"] | None = None
 
     @classmethod

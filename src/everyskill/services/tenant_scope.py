@@ -7,16 +7,18 @@ from everyskill.database.connection_shares import ConnectionShares
 from everyskill.database.feed.limits import FeedLimits
 from everyskill.database.transactions import TenantTransactions
 from everyskill.model.inputs import check_id
+from everyskill.model.kept_files import FileLimits
 from everyskill.workers import Result, Workers
 
 
 class TenantScope:
     """One tenant of a database. Costs nothing to make; asks nothing until it is used.
 
-    Its private members are for the services alone, which are its methods in `handles.Tenant`.
+    Its private members are for the services alone, which are its methods in `handles.Tenant`. `file_limits` say which
+    files of a skill are kept.
     """
 
-    __slots__ = ("_batched", "_diff_lines", "_feed_limits", "_transactions", "_workers", "tenant_id")
+    __slots__ = ("_batched", "_diff_lines", "_feed_limits", "_transactions", "_workers", "file_limits", "tenant_id")
 
     def __init__(
         self,
@@ -27,12 +29,14 @@ class TenantScope:
         tenant_id: str,
         *,
         diff_lines: int,
+        file_limits: FileLimits,
     ) -> None:
         self.tenant_id = check_id("tenant_id", tenant_id)
         self._transactions = TenantTransactions(shares, self.tenant_id)
         self._batched = batched
         self._feed_limits = feed_limits
         self._diff_lines = diff_lines
+        self.file_limits = file_limits
         self._workers = workers
 
     async def run_in_worker(self, job: Callable[[], Result]) -> Result:
