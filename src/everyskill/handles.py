@@ -62,6 +62,7 @@ class Tenant(TenantScope):
     mark_all_seen = services.mark_all_seen
 
     publish_skill = services.publish_skill
+    publish_skills = services.publish_skills
     archive_skill = services.archive_skill
     restore_skill = services.restore_skill
     get_skill = services.get_skill
@@ -69,6 +70,7 @@ class Tenant(TenantScope):
     list_skills = services.list_skills
     list_categories = services.list_categories
     list_versions = services.list_versions
+    get_version = services.get_version
     compare_versions = services.compare_versions
     add_feedback = services.add_feedback
 

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 from everyskill.database.feed.limits import FeedLimits
 from everyskill.handles import Tenant
 from tests.support.databases import Clone
 from tests.support.locks import together
-from tests.support.skills import is_badged, publish
+from tests.support.skills import folder, is_badged, publish
 
 SLUGS = ("alpha", "beta", "gamma", "delta")
 ENTER = "SELECT set_config('app.current_tenant_id', $1, false)"
@@ -267,13 +268,65 @@ async def test_what_this_package_writes_meets_no_trigger(
     await publish(acme, "beta", "two", author_id="bob", category="other")
     await acme.archive_skill("beta")
     await publish(acme, "beta", "three")
+    await acme.publish_skill(folder("beta", "four"), quiet=True)
     await acme.restore_skill("beta")
+    await acme.publish_skill(folder("beta", "five"), quiet=True, source="skills", source_path="beta")
     await acme.archive_skill("delta")
     await acme.restore_skill("delta")
     await acme.visit_skill("ann", ids["beta"])
     await acme.mark_all_seen("ann", (await acme.get_whats_new_page("ann")).as_of)
     await owner.execute("DELETE FROM users WHERE id = 'bob'")
     await owner.execute("DELETE FROM skills WHERE slug = 'beta'")
+
+
+async def test_s17_what_another_program_publishes_over_a_quiet_version_badges(
+    acme: Tenant, ids: dict[str, str], writer: asyncpg.Connection
+) -> None:
+    await acme.publish_skill(folder("beta", "two"), quiet=True)
+    assert await feed(acme) == []
+    await writer.execute(INSERT_VERSION.replace("' 2'", "' 3'").replace("2, name", "3, name"))
+    await writer.execute("UPDATE skills SET published_version_id = id || ' 3' WHERE slug = 'beta'")
+    assert await feed(acme) == ["beta"]
+    assert (await acme.get_skill("beta")).skill.announced_version == 3
+
+
+async def test_s17_what_another_program_says_over_a_quiet_version_badges(
+    acme: Tenant, ids: dict[str, str], writer: asyncpg.Connection
+) -> None:
+    await acme.publish_skill(folder("beta", "two"), quiet=True)
+    await writer.execute("UPDATE skills SET author_id = 'bob' WHERE slug = 'beta'")
+    assert await feed(acme) == []
+    await writer.execute("UPDATE skills SET name = 'Theirs' WHERE slug = 'beta'")
+    assert await feed(acme) == ["beta"]
+
+
+async def test_s17_with_s11_what_another_program_shows_is_new_only_if_it_was_announced(
+    acme: Tenant, ids: dict[str, str], writer: asyncpg.Connection
+) -> None:
+    for slug in ("beta", "delta"):
+        await acme.archive_skill(slug)
+    await acme.publish_skill(folder("beta", "two"), quiet=True)
+    await publish(acme, "delta", "two")
+    await acme.publish_skill(folder("delta", "three"), quiet=True)
+    await writer.execute("UPDATE skills SET status = 'published' WHERE slug IN ('beta', 'delta')")
+    assert await feed(acme) == ["delta"]
+
+
+async def test_what_another_program_says_keeps_front_matter_and_capabilities_and_takes_the_new_category(
+    acme: Tenant, ids: dict[str, str], owner: asyncpg.Connection, writer: asyncpg.Connection
+) -> None:
+    front_matter = {"name": "Beta", "license": "MIT", "description": "x"}
+    await acme.publish_skill(replace(folder("beta", "two"), front_matter=front_matter))
+    # Versions never change, but for a test.
+    await owner.execute("SET session_replication_role = replica")
+    await owner.execute("UPDATE skill_versions SET capabilities = '{network:example.org}' WHERE version = 2")
+    await owner.execute("RESET session_replication_role")
+    await writer.execute("UPDATE skills SET description = 'Theirs.', category = 'theirs' WHERE slug = 'beta'")
+    published = (await acme.get_skill("beta")).published
+    assert published is not None
+    assert (published.version, published.description, published.category) == (3, "Theirs.", "theirs")
+    assert list((published.front_matter or {}).items()) == list(front_matter.items())
+    assert published.capabilities == ("network:example.org",)
 
 
 async def test_programs_that_write_at_once_lose_nothing(

@@ -9,14 +9,15 @@ import asyncpg
 import pytest
 
 from everyskill.database.catalog.feedback import COUNT_FEEDBACK_SINCE, LIST_FEEDBACK
+from everyskill.database.catalog.files import FIND_MISSING
 from everyskill.database.catalog.publishing import (
-    FIND_LOCKED_SKILL,
-    INSERT_VERSION,
-    LOCK_AUTHOR_VIEW,
-    LOCK_SKILL,
+    FIND_SKILLS,
+    LOCK_AUTHOR_VIEWS,
+    LOCK_SKILLS,
     MOVE_AUTHOR,
+    PUBLISH_VERSIONS,
+    SET_SOURCES,
     SET_STATUS,
-    UPDATE_SKILL,
 )
 from everyskill.database.catalog.skills import FIND_SKILL, LIST_CATEGORIES, LIST_SKILLS, LIST_SKILLS_FOR_USER
 from everyskill.database.catalog.versions import FIND_VERSION, LIST_VERSIONS
@@ -301,7 +302,20 @@ ASKED: dict[str, Any] = {
     "as_of": "now",
     "recording_lock": 1,
     "skill_id": "s1",
-    "slug": "skill-1",
+    "slugs": ["skill-1", "skill-10"],
+    "rows": to_json(
+        [
+            {"skill_id": skill_id, "name": "Skill", "description": "What it does.", "category": "general"}
+            | {"content": "Text.", "content_hash": "x", "files": [], "is_quiet": False}
+            for skill_id in ("s1", "s10")
+        ]
+    ),
+    "hashes": ["0" * 64],
+    "author_id": None,
+    "author_name": None,
+    "note": None,
+    "authored_at": None,
+    "source_paths": ["a", "b"],
     "slug_or_id": "skill-1",
     "include_hidden": False,
     "status": "published",
@@ -311,13 +325,6 @@ ASKED: dict[str, Any] = {
     "version": 1,
     "version_id": "s1v1",
     "since": "now",
-    "name": "Skill",
-    "description": "What it does.",
-    "content": "Text.",
-    "content_hash": "x",
-    "files": "[]",
-    "created_by": None,
-    "created_at": "now",
     "updated_at": "now",
     "visible_at": "now",
     "moment": "now",
@@ -349,16 +356,25 @@ MAX_TOUCHED: list[tuple[Statement, dict[str, Any], dict[str, int]]] = [
     (LIST_VERSIONS, {"up_to": 9}, {"skill_versions": 1}),
     (COUNT_FEEDBACK_SINCE, {"at_most": None}, {}),
     (LIST_FEEDBACK, {}, {}),
-    (LOCK_SKILL, {}, {"skills": 1}),
-    (FIND_LOCKED_SKILL, {}, {"skills": 1, "skill_versions": 1}),
-    (INSERT_VERSION, {}, {"skill_versions": 1}),
+    (LOCK_SKILLS, {}, {"skills": 2}),
+    (FIND_SKILLS, {}, {"skills": 2, "skill_versions": 2}),
+    (FIND_MISSING, {}, {}),
+    (PUBLISH_VERSIONS, {"author_id": "stale"}, {"skills": 2, "skill_versions": 2, "user_skill_views": 2}),
+    (SET_SOURCES, {"source": None}, {"skills": 2}),
     # Itself, and the newest of all.
-    (UPDATE_SKILL, {}, {"skills": 2}),
     (SET_STATUS, {}, {"skills": 2}),
-    (LOCK_AUTHOR_VIEW, STALE, {"user_skill_views": 1}),
+    (LOCK_AUTHOR_VIEWS, STALE, {"user_skill_views": 2}),
     (MOVE_AUTHOR, STALE, {"user_skill_views": 1}),
 ]
-TABLES = ("users", "skills", "skill_versions", "skill_feedback", "user_skill_views", "feed_checkpoints")
+TABLES = (
+    "users",
+    "skills",
+    "skill_versions",
+    "skill_feedback",
+    "user_skill_views",
+    "feed_checkpoints",
+    "skill_file_contents",
+)
 
 
 async def test_without_statistics_every_statement_looks_at_no_more_rows_than_it_is_about(

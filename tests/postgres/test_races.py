@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 import everyskill
-from everyskill.database.catalog.publishing import lock_skill
+from everyskill.database.catalog.publishing import lock_skills
 from everyskill.database.catalog.visible_at import allocate_visible_at, read_clock
 from everyskill.database.people.users import find_user
 from everyskill.database.views.record import record_views
@@ -178,7 +178,7 @@ async def test_a_first_view_meets_no_lock_of_a_publisher(acme: Tenant) -> None:
     skill = await publish(acme)
     view = NewUserSkillView(tenant_id="acme", user_id="ann", skill_id=skill.skill_id)
     async with acme._transactions.write_at_once() as publisher:
-        await lock_skill(publisher, "pdf")
+        await lock_skills(publisher, ["pdf"])
         # It would raise LockTimeout.
         async with acme._transactions.write_at_once() as visitor:
             assert await record_views(visitor, [view]) == [None]

@@ -1,4 +1,4 @@
-"""The rules S1 to S16 of what "changed since I last looked" means, one promise a test, each naming its rule."""
+"""The rules S1 to S17 of what "changed since I last looked" means, one promise a test, each naming its rule."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -737,3 +737,76 @@ async def test_versions_of_thousands_of_files_are_compared(acme: Tenant) -> None
     for changes in (of_many[skill.skill_id], await acme.get_changes("ann", skill.skill_id)):
         assert [change.detail for change in changes] == ["v1 → v2", wanted]
     assert (await acme.visit_skill("ann", skill.skill_id)).changes == changes
+
+
+# -- S17 ----------------------------------------------------------------------------------------------------------
+
+
+async def test_s17_a_quiet_version_badges_nobody_and_is_there_for_who_looks(acme: Tenant) -> None:
+    skill = await publish(acme)
+    await acme.visit_skill("ann", skill.skill_id)
+    before = (await acme.get_skill("pdf")).skill
+    published = await acme.publish_skill(folder(content="two"), quiet=True)
+    assert (published.outcome, published.version) == (Outcome.UPDATED, 2)
+    assert not await is_badged(acme, "ann", skill.skill_id)
+    assert await acme.get_whats_new_for_user("ann") == []
+    assert await acme.get_changes("ann", skill.skill_id) == []
+    found = await acme.get_skill("pdf")
+    assert (found.skill.updated_at, found.skill.announced_version) == (before.updated_at, 1)
+    assert found.published is not None
+    assert (found.published.content, found.published.is_quiet) == ("two", True)
+    assert [version.is_quiet for version in await acme.list_versions("pdf")] == [True, False]
+
+
+async def test_s17_a_badge_stays_when_a_quiet_version_follows(acme: Tenant) -> None:
+    skill = await publish(acme)
+    await acme.visit_skill("ann", skill.skill_id)
+    await publish(acme, content="two")
+    await acme.visit_skill("bob", skill.skill_id)
+    for content in ("three", "four"):
+        await acme.publish_skill(folder(content=content), quiet=True)
+    assert await is_badged(acme, "ann", skill.skill_id)
+    assert not await is_badged(acme, "bob", skill.skill_id)
+    await publish(acme, content="five")
+    assert await is_badged(acme, "bob", skill.skill_id)
+    assert (await acme.get_skill("pdf")).skill.announced_version == 5
+
+
+async def test_s17_what_became_visible_quietly_after_a_list_keeps_its_badge_from_mark_all(acme: Tenant) -> None:
+    skill = await publish(acme)
+    await acme.visit_skill("ann", skill.skill_id)
+    await publish(acme, content="two")
+    page = await acme.get_whats_new_page("ann")
+    await acme.publish_skill(folder(content="three"), quiet=True)
+    assert await acme.mark_all_seen("ann", page.as_of) == 0
+    assert await is_badged(acme, "ann", skill.skill_id)
+
+
+async def test_s17_a_first_version_is_never_quiet(acme: Tenant) -> None:
+    await acme.publish_skill(folder(), quiet=True)
+    assert [version.is_quiet for version in await acme.list_versions("pdf")] == [False]
+
+
+@pytest.mark.parametrize(("quiet", "badged"), [([True], False), ([False, True], True), ([True, False], True)])
+async def test_s17_with_s11_what_was_edited_quietly_while_hidden_badges_nobody_when_it_is_restored(
+    acme: Tenant, quiet: list[bool], badged: bool
+) -> None:
+    skill = await publish(acme)
+    await acme.visit_skill("ann", skill.skill_id)
+    await acme.archive_skill("pdf")
+    for number, is_quiet in enumerate(quiet):
+        await acme.publish_skill(folder(content=str(number)), quiet=is_quiet)
+    await acme.restore_skill("pdf")
+    assert await is_badged(acme, "ann", skill.skill_id) is badged
+
+
+async def test_s17_with_s9_neither_author_is_badged_for_what_both_wrote_while_it_was_hidden(acme: Tenant) -> None:
+    await acme.add_user("carl")
+    skill = await publish(acme)
+    for user_id in ("ann", "bob", "carl"):
+        await acme.visit_skill(user_id, skill.skill_id)
+    await acme.archive_skill("pdf")
+    await publish(acme, content="two", author_id="ann")
+    await acme.publish_skill(folder(content="three"), author_id="bob", quiet=True)
+    await acme.restore_skill("pdf")
+    assert [await is_badged(acme, user, skill.skill_id) for user in ("ann", "bob", "carl")] == [False, False, True]

@@ -1,4 +1,4 @@
-"""Random acts of several users in two tenants, against a plain model of S1 to S16 that is asked the same questions."""
+"""Random acts of several users in two tenants, against a plain model of S1 to S17 that is asked the same questions."""
 
 import asyncio
 import contextlib
@@ -43,7 +43,10 @@ class ModelView:
 
 @dataclass
 class ModelSkill:
-    """A skill of the model. Times are ticks: one act, one tick. `visible` is when it was last published or shown."""
+    """A skill of the model. Times are ticks: one act, one tick. `visible` is when it was last published or shown.
+
+    `authors` has one for each version, and `announced` is the number of the newest that is not quiet (S17).
+    """
 
     id: str = ""
     status: str = "published"
@@ -52,7 +55,9 @@ class ModelSkill:
     updated: int = 0
     visible: int = 0
     is_recent: bool = True
-    edited_hidden_by: list[str | None] = field(default_factory=list)
+    authors: list[str | None] = field(default_factory=list)
+    announced: int = 0
+    is_edited_hidden: bool = False
     feedback: list[int] = field(default_factory=list)
     views: dict[str, ModelView] = field(default_factory=dict)
 
@@ -64,7 +69,7 @@ class ModelSkill:
         view = self.views.get(user)
         if view is None or self.status != "published":
             return False
-        return (view.version is not None and self.version > view.version) or self.updated > view.at
+        return (view.version is not None and self.announced > view.version) or self.updated > view.at
 
     def record(self, user: str, at: int, version: int | None, count: int) -> None:
         view = self.views.setdefault(user, ModelView(at, None, 0))
@@ -73,9 +78,10 @@ class ModelSkill:
             view.version = max(view.version or 0, min(version, self.version))
         view.count += count
 
-    def move_author(self, author: str | None, at: int) -> None:
+    def move_author(self, version: int, at: int) -> None:
+        author = self.authors[version - 1]
         if author in self.views:
-            self.record(author, at, self.version, 0)
+            self.record(author, at, version, 0)
 
     def changes(self, user: str) -> list[tuple[str, str | None]]:
         view = self.views.get(user)
@@ -174,10 +180,14 @@ class Acts(RuleBasedStateMachine):
 
     # -- acts
 
-    @rule(tenant=tenants, slug=slugs, content=texts, description=texts, author=authors)
-    def publish(self, tenant: str, slug: str, content: str, description: str, author: str | None) -> None:
+    @rule(tenant=tenants, slug=slugs, content=texts, description=texts, author=authors, quiet=st.booleans())
+    def publish(
+        self, tenant: str, slug: str, content: str, description: str, author: str | None, *, quiet: bool = False
+    ) -> None:
         publication = self.run(
-            self.handles[tenant].publish_skill(folder(slug, content, description=description), author_id=author)
+            self.handles[tenant].publish_skill(
+                folder(slug, content, description=description), author_id=author, quiet=quiet
+            )
         )
         tick = self.next_tick()
         skill = self.skills[tenant].setdefault(slug, ModelSkill(id=publication.skill_id))
@@ -187,13 +197,18 @@ class Acts(RuleBasedStateMachine):
             return
         skill.text = (content, description)
         skill.descriptions.append(description)
+        skill.authors.append(author)
         assert publication.version == skill.version
+        is_announced = skill.version == 1 or not quiet
+        if is_announced:
+            skill.announced = skill.version
         if skill.status == "published":
-            skill.updated = skill.visible = tick
-            skill.is_recent = True
-        else:
-            skill.edited_hidden_by.append(author)
-        skill.move_author(author, tick)
+            skill.visible = tick
+            if is_announced:
+                skill.updated, skill.is_recent = tick, True
+        elif is_announced:
+            skill.is_edited_hidden = True
+        skill.move_author(skill.version, tick)
 
     @rule(tenant=tenants, slug=slugs)
     def archive(self, tenant: str, slug: str) -> None:
@@ -210,10 +225,11 @@ class Acts(RuleBasedStateMachine):
         if skill is None or skill.status == "published":
             return
         skill.status, skill.visible = "published", tick
-        if skill.edited_hidden_by:
+        if skill.is_edited_hidden:
             skill.updated, skill.is_recent = tick, True
-            skill.move_author(skill.edited_hidden_by[-1], tick)
-            skill.edited_hidden_by = []
+            for version in (skill.announced, skill.version):
+                skill.move_author(version, tick)
+            skill.is_edited_hidden = False
 
     @rule(tenant=tenants, user=users, slug=slugs)
     def visit(self, tenant: str, user: str, slug: str) -> None:
@@ -293,7 +309,7 @@ class Acts(RuleBasedStateMachine):
         for skill in self.skills[tenant].values():
             skill.views.pop(user, None)
             # What the person wrote is nobody's now.
-            skill.edited_hidden_by = [None if author == user else author for author in skill.edited_hidden_by]
+            skill.authors = [None if author == user else author for author in skill.authors]
 
     @precondition(lambda self: self.moved_clock is None)
     @rule()
@@ -395,11 +411,11 @@ each_kind_of_feed = pytest.mark.parametrize(
 
 
 @each_kind_of_feed
-def test_s1_to_s16_hold_for_random_acts(server: EmbeddedServer, pooler: PgBouncer | None, limits: FeedLimits) -> None:
+def test_s1_to_s17_hold_for_random_acts(server: EmbeddedServer, pooler: PgBouncer | None, limits: FeedLimits) -> None:
     run_acts(Acts, 20, server=server, pooler=pooler, limits=limits)
 
 
 @needs_faketime
 @each_kind_of_feed
-def test_s1_to_s16_hold_for_random_acts_while_the_clock_is_moved(moved_clock: MovedClock, limits: FeedLimits) -> None:
+def test_s1_to_s17_hold_for_random_acts_while_the_clock_is_moved(moved_clock: MovedClock, limits: FeedLimits) -> None:
     run_acts(ActsOnMovedClock, 15, server=moved_clock.server, limits=limits, moved_clock=moved_clock)

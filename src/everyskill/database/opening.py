@@ -33,7 +33,7 @@ UNNAMED: dict[str, Any] = {"statement_cache_size": 0}
 PROBE = "SELECT WHERE pg_backend_pid() = "
 # Types of our parameters and columns that the driver must look up. It changes the session's jit for that, so behind a
 # pooler that is done beforehand, and undone.
-_TYPES = "SELECT $1::name[], $2::integer[], $3::timestamptz[], $4::regrole[]"
+_TYPES = "SELECT $1::name[], $2::integer[], $3::timestamptz[], $4::regrole[], $5::boolean[], $6::bytea[]"
 
 
 def restarting(restart: Callable[[], Awaitable[None]]) -> Connect:

@@ -1,10 +1,13 @@
 """Which files of a skill are kept with their bytes, and which are listed by their hash alone."""
 
 from collections.abc import Iterable
+from hashlib import sha256
 
 from msgspec import Struct
 
-from everyskill.model.skills import SkillFile
+from everyskill.errors import InvalidText
+from everyskill.model.inputs import check_type
+from everyskill.model.skills import SkillFile, SkillFolder
 from everyskill.settings import DEFAULT_FILE_BYTES, DEFAULT_SKILL_BYTES, DEFAULT_SKILL_FILES
 
 
@@ -17,6 +20,21 @@ class FileLimits(Struct, frozen=True, kw_only=True):
 
 
 DEFAULT_FILE_LIMITS = FileLimits()
+
+
+class KeptContent(Struct, frozen=True):
+    """The bytes of a file, and whether they are text: UTF-8 without NUL."""
+
+    content: bytes
+    is_text: bool
+
+    @classmethod
+    def of(cls, content: bytes) -> "KeptContent":
+        """These bytes, looked through."""
+        try:
+            return cls(content, b"\0" not in content and content.decode() is not None)
+        except UnicodeDecodeError:
+            return cls(content, is_text=False)
 
 
 class FileLeftOut(Struct, frozen=True):
@@ -44,6 +62,29 @@ def choose_files(
         else:
             left_out.append(FileLeftOut(file.path, f"{reason}: only its hash is kept"))
     return kept, left_out
+
+
+def contents_to_keep(folder: SkillFolder, limits: FileLimits) -> dict[str, KeptContent]:
+    """The contents by hash, of the files that are kept. Not that of SKILL.md: it follows from the version's text.
+
+    Raises InvalidText where the bytes are not those of the hash.
+    """
+    if not folder.contents:
+        return {}
+    kept, _ = choose_files(folder.files, limits)
+    hashes = dict.fromkeys(file.hash for file in kept if not file.is_skill)
+    skill_hashes = {file.hash for file in kept if file.is_skill}
+    return {
+        key: KeptContent.of(_check_content(key, folder.contents[key]))
+        for key in hashes
+        if key in folder.contents and key not in skill_hashes
+    }
+
+
+def _check_content(key: str, content: bytes) -> bytes:
+    if sha256(check_type("a content", content, bytes)).hexdigest() != key:
+        raise InvalidText("contents", "must have the bytes of each hash")
+    return content
 
 
 def _reason(file: SkillFile, kept_files: int, kept_bytes: int, limits: FileLimits) -> str | None:

@@ -4,9 +4,11 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
+import msgspec
 from msgspec import Struct, field
 
 from everyskill.errors import InvalidIdentifier, InvalidText
@@ -68,7 +70,7 @@ class SkillFile(Struct, frozen=True, omit_defaults=True):
         return SkillFile(path, self.size, content_hash, check_type("is_executable", self.is_executable, bool))
 
 
-class SkillFolder(Struct, frozen=True, kw_only=True):
+class SkillFolder(Struct, frozen=True, kw_only=True, dict=True):
     """What a folder says about its skill: everything that publishing needs, and nothing of the database.
 
     `content` is the whole SKILL.md. `files` lists every file of the folder, SKILL.md among them, and `contents` has the
@@ -96,7 +98,7 @@ class SkillFolder(Struct, frozen=True, kw_only=True):
         only = SkillFile(SKILL_FILE_NAME, len(content.encode(errors="surrogatepass")), _hash(content))
         return cls(slug=slug, name=name, description=description, category=category, content=content, files=(only,))
 
-    @property
+    @cached_property
     def content_hash(self) -> str:
         """SHA-256 in hex over path and hash of every file: equal exactly when the folders hold the same files."""
         return hash_of_files(self.files)
@@ -114,8 +116,8 @@ class SkillFolder(Struct, frozen=True, kw_only=True):
             category=None if category is None else check_text("category", category, longest=MAX_NAME_LENGTH),
             content=check_content("content", self.content, longest=MAX_CONTENT_LENGTH),
             files=_check_files(self.files),
-            contents=self.contents,
-            front_matter=self.front_matter,
+            contents=check_type("contents", self.contents, Mapping),
+            front_matter=None if self.front_matter is None else _check_front_matter(self.front_matter),
         )
         hashes = {file.hash for file in plain.files if file.is_skill}
         if not {_hash(plain.content), _hash(BOM + plain.content)} & hashes:
@@ -165,7 +167,12 @@ class SkillListPage(Struct, frozen=True):
 
 
 class SkillVersion(Struct, frozen=True):
-    """One version of a skill, immutable once written."""
+    """One version of a skill, immutable once written.
+
+    `author_name` is that of the user who published it, where the user has one, else what was said of the author. `note`
+    says why, `authored_at` when its author says that it was made. `is_quiet` badged nobody (S17). `category`,
+    `front_matter`, in its author's order, and `capabilities` are None where they are not known.
+    """
 
     id: str
     skill_id: str
@@ -177,10 +184,17 @@ class SkillVersion(Struct, frozen=True):
     files: tuple[SkillFile, ...]
     created_by: str | None
     created_at: datetime
+    author_name: str | None = None
+    note: str | None = None
+    authored_at: datetime | None = None
+    is_quiet: bool = False
+    category: str | None = None
+    front_matter: dict[str, Any] | None = None
+    capabilities: tuple[str, ...] | None = None
 
 
 class VersionSummary(Struct, frozen=True):
-    """One line of a history: a version without its text."""
+    """One line of a history: a version without its text. `author_name`, `note` … as of a SkillVersion."""
 
     id: str
     version: int
@@ -189,6 +203,10 @@ class VersionSummary(Struct, frozen=True):
     content_hash: str
     created_by: str | None
     created_at: datetime
+    author_name: str | None = None
+    note: str | None = None
+    authored_at: datetime | None = None
+    is_quiet: bool = False
 
 
 class SkillDetail(Struct, frozen=True):
@@ -241,6 +259,18 @@ def _check_files(files: tuple[SkillFile, ...]) -> tuple[SkillFile, ...]:
     plain = tuple(check_type("a file", file, SkillFile).checked() for file in files)
     if len({file.path for file in plain}) < len(plain):
         raise InvalidText("files", "must list each path once")
+    return plain
+
+
+def _check_front_matter(front_matter: dict[str, Any]) -> dict[str, Any]:
+    """Returns it as it is stored: a date becomes its text, say."""
+    try:
+        encoded = msgspec.json.encode(check_type("front_matter", front_matter, dict))
+        plain: dict[str, Any] = msgspec.json.decode(encoded)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidText("front_matter", f"must be what JSON can hold: {error}") from error
+    if len(encoded) > MAX_CONTENT_LENGTH:
+        raise InvalidText("front_matter", f"must not be longer than {MAX_CONTENT_LENGTH:,} bytes of JSON")
     return plain
 
 

@@ -1,13 +1,13 @@
 """What can be asked and done, one file a noun. Each function takes the tenant first; `handles.Tenant` has them all."""
 
 from everyskill.services.feedback import add_feedback, count_feedback_since
+from everyskill.services.publishing import publish_skill, publish_skills
 from everyskill.services.skill_pages import get_skill_page
 from everyskill.services.skills import (
     archive_skill,
     get_skill,
     list_categories,
     list_skills,
-    publish_skill,
     restore_skill,
 )
 from everyskill.services.tenants import create_tenant, get_tenant
@@ -20,7 +20,7 @@ from everyskill.services.users import (
     get_user,
     list_users,
 )
-from everyskill.services.versions import compare_versions, get_version_number, list_versions
+from everyskill.services.versions import compare_versions, get_version, get_version_number, list_versions
 from everyskill.services.views import (
     get_updated_skill_ids,
     get_user_view,
@@ -57,6 +57,7 @@ __all__ = [
     "get_user",
     "get_user_view",
     "get_user_views_for_skills",
+    "get_version",
     "get_version_number",
     "get_view_states",
     "get_whats_new_for_user",
@@ -67,6 +68,7 @@ __all__ = [
     "list_versions",
     "mark_all_seen",
     "publish_skill",
+    "publish_skills",
     "record_skill_view",
     "restore_skill",
     "visit_skill",

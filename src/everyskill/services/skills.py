@@ -1,11 +1,10 @@
-"""Skills: publish, archive, restore, get and list them."""
+"""Skills: archive, restore, get and list them."""
 
 from everyskill.database.catalog import publishing, skills, versions
-from everyskill.database.catalog.publishing import LockedSkill
+from everyskill.database.catalog.publishing import FoundSkill
 from everyskill.database.catalog.visible_at import allocate_visible_at
-from everyskill.database.people.users import lock_user
 from everyskill.database.transactions import TenantConnection
-from everyskill.errors import InvalidCursor, InvalidIdentifier, SkillNotFound, UserNotFound
+from everyskill.errors import InvalidCursor, InvalidIdentifier, SkillNotFound
 from everyskill.model.inputs import (
     MAX_NAME_LENGTH,
     check_choice,
@@ -16,11 +15,8 @@ from everyskill.model.inputs import (
     shown,
 )
 from everyskill.model.skills import (
-    Outcome,
-    Publication,
     Skill,
     SkillDetail,
-    SkillFolder,
     SkillListPage,
     SkillStatus,
     check_slug,
@@ -29,20 +25,6 @@ from everyskill.services.tenant_scope import TenantScope
 
 DEFAULT_PAGE = 50
 MAX_CATEGORIES = 1_000
-
-
-async def publish_skill(tenant: TenantScope, folder: SkillFolder, *, author_id: str | None = None) -> Publication:
-    """Publishes what the folder says as the skill's next version, or does nothing where nothing changed.
-
-    Any difference in content, name, description or category makes a version (S3), which badges everybody who viewed the
-    skill but its author (S9). An archived skill takes the version and stays hidden; restore_skill shows it (S11).
-    Raises InvalidArgument, InvalidIdentifier, InvalidText, UserNotFound for an unknown author, TenantNotFound, and
-    Overloaded.
-    """
-    plain = await tenant.run_in_worker(check_type("folder", folder, SkillFolder).checked)
-    if author_id is not None:
-        author_id = check_id("author_id", author_id)
-    return await tenant._transactions.run(lambda connection: _publish(connection, plain, author_id))
 
 
 async def archive_skill(tenant: TenantScope, slug: str) -> Skill:
@@ -141,15 +123,6 @@ async def require_skill(connection: TenantConnection, slug_or_id: str, *, includ
     return skill
 
 
-async def _publish(connection: TenantConnection, folder: SkillFolder, author_id: str | None) -> Publication:
-    if author_id is not None:
-        await _require_user(connection, author_id)
-    held = await _lock_or_create(connection, folder, author_id)
-    if held.origin.content_hash is not None and _says_the_same(held, folder):
-        return _publication(held.skill, held.skill.published_version or 0, Outcome.UNCHANGED, held.skill.status)
-    return await _publish_next(connection, held.skill, folder, author_id)
-
-
 def _read_cursor(cursor: str) -> str:
     """The slug that a page ended with. Its skill may be gone by now: the next page begins behind it all the same."""
     try:
@@ -158,48 +131,16 @@ def _read_cursor(cursor: str) -> str:
         raise InvalidCursor(str(shown(cursor))) from error
 
 
-async def _lock_or_create(connection: TenantConnection, folder: SkillFolder, author_id: str | None) -> LockedSkill:
-    held = await publishing.lock_skill(connection, folder.slug)
-    if held is None:
-        await publishing.insert_skill(connection, folder, author_id)
-        held = await _lock(connection, folder.slug)
-    return held
-
-
-async def _publish_next(
-    connection: TenantConnection, skill: Skill, folder: SkillFolder, author_id: str | None
-) -> Publication:
-    if author_id is not None:
-        await publishing.lock_author_view(connection, skill.id, author_id)
-    moment = await allocate_visible_at(connection)
-    version_id, version = await publishing.insert_version(
-        connection, skill.id, folder, author_id=author_id, moment=moment
-    )
-    hidden = skill.status is SkillStatus.ARCHIVED
-    status = SkillStatus.ARCHIVED if hidden else SkillStatus.PUBLISHED
-    await publishing.update_skill(
-        connection,
-        skill.id,
-        folder,
-        version_id=version_id,
-        version=version,
-        status=status,
-        visible_at=None if hidden else moment,
-    )
-    if author_id is not None:
-        await publishing.move_author(connection, skill.id, author_id, version=version, moment=moment)
-    return _publication(skill, version, Outcome.ADDED if version == 1 else Outcome.UPDATED, status)
-
-
-async def _show(connection: TenantConnection, held: LockedSkill) -> None:
-    skill, version = held.skill, held.skill.published_version
-    if version is None or held.origin.version_created_at is None:
+async def _show(connection: TenantConnection, held: FoundSkill) -> None:
+    skill = held.skill
+    if skill.published_version is None or held.origin.announced_at is None:
         await publishing.set_status(connection, skill.id, SkillStatus.DRAFT)
         return
-    # Its newest version is younger than what was last visible: it becomes visible only now.
-    is_new = held.origin.version_created_at > skill.updated_at
-    if is_new and held.origin.version_author is not None:
-        await publishing.lock_author_view(connection, skill.id, held.origin.version_author)
+    # What was announced last is younger than what was last visible: it becomes visible only now.
+    is_new = held.origin.announced_at > skill.updated_at
+    authors = _authors(held) if is_new else {}
+    for author_id in sorted(authors):
+        await publishing.lock_author_views(connection, author_id, [skill.id])
     moment = await allocate_visible_at(connection)
     await publishing.set_status(
         connection,
@@ -208,31 +149,19 @@ async def _show(connection: TenantConnection, held: LockedSkill) -> None:
         updated_at=moment if is_new else None,
         visible_at=moment,
     )
-    if is_new and held.origin.version_author is not None:
-        await publishing.move_author(connection, skill.id, held.origin.version_author, version=version, moment=moment)
+    for author_id, version in authors.items():
+        await publishing.move_author(connection, skill.id, author_id, version=version, moment=moment)
 
 
-async def _lock(connection: TenantConnection, slug: str) -> LockedSkill:
-    held = await publishing.lock_skill(connection, slug)
-    if held is None:
+def _authors(held: FoundSkill) -> dict[str, int]:
+    """Who wrote what is announced, and who wrote what is published quietly since (S17), each with that version."""
+    skill, origin = held.skill, held.origin
+    wrote = ((origin.announced_author, skill.announced_version), (origin.version_author, skill.published_version))
+    return {author: version for author, version in wrote if author is not None and version is not None}
+
+
+async def _lock(connection: TenantConnection, slug: str) -> FoundSkill:
+    locked = await publishing.lock_skills(connection, [slug])
+    if slug not in locked:
         raise SkillNotFound(slug)
-    return held
-
-
-async def _require_user(connection: TenantConnection, user_id: str) -> None:
-    if not await lock_user(connection, user_id):
-        raise UserNotFound(user_id)
-
-
-def _says_the_same(held: LockedSkill, folder: SkillFolder) -> bool:
-    skill = held.skill
-    return (held.origin.content_hash, skill.name, skill.description, skill.category) == (
-        folder.content_hash,
-        folder.name,
-        folder.description,
-        folder.category or skill.category,
-    )
-
-
-def _publication(skill: Skill, version: int, outcome: Outcome, status: SkillStatus) -> Publication:
-    return Publication(skill.id, skill.slug, version, outcome, status)
+    return locked[slug]

@@ -31,6 +31,21 @@ async def list_versions(
         return await versions.list_versions(connection, skill.id, limit=limit, up_to=up_to)
 
 
+async def get_version(
+    tenant: TenantScope, slug_or_id: str, number: int, *, include_hidden: bool = False
+) -> SkillVersion:
+    """One version of a skill, text included. Records nothing (S10).
+
+    Raises SkillNotFound, VersionNotFound, InvalidArgument, InvalidIdentifier, InvalidVersion.
+    """
+    slug_or_id = check_id("skill", slug_or_id)
+    number = check_version(number)
+    check_type("include_hidden", include_hidden, bool)
+    async with tenant._transactions.read() as connection:
+        skill = await require_skill(connection, slug_or_id, include_hidden=include_hidden)
+        return await require_version(connection, skill.id, number)
+
+
 async def compare_versions(tenant: TenantScope, slug_or_id: str, old: int, new: int) -> list[FileDiff]:
     """How one version of a published skill differs from another, file by file.
 
@@ -41,7 +56,7 @@ async def compare_versions(tenant: TenantScope, slug_or_id: str, old: int, new: 
     check_version(new)
     async with tenant._transactions.read() as connection:
         skill = await require_skill(connection, slug_or_id)
-        before, after = [await _require_version(connection, skill.id, number) for number in (old, new)]
+        before, after = [await require_version(connection, skill.id, number) for number in (old, new)]
     return await tenant.run_in_worker(lambda: diff_versions(before, after, tenant._diff_lines))
 
 
@@ -55,7 +70,8 @@ async def get_version_number(tenant: TenantScope, version_id: str) -> int | None
         return await versions.find_version_number(connection, version_id)
 
 
-async def _require_version(connection: TenantConnection, skill_id: str, number: int) -> SkillVersion:
+async def require_version(connection: TenantConnection, skill_id: str, number: int) -> SkillVersion:
+    """The version of that number. Raises VersionNotFound."""
     version = await versions.find_version(connection, skill_id, number)
     if version is None:
         raise VersionNotFound(number)

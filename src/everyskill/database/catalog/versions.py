@@ -7,17 +7,24 @@ from everyskill.database.transactions import TenantConnection
 from everyskill.model.inputs import MAX_VERSION
 from everyskill.model.skills import SkillFile, SkillVersion, VersionSummary
 
+# The name of who made a version: of a user who has one, by users_pkey, else what was said.
+_AUTHOR_NAME = """coalesce(
+               (SELECT u.name FROM users AS u WHERE u.tenant_id = :tenant_id AND u.id = sv.created_by), sv.author_name
+           ) AS author_name"""
+
 # A version by its number, by skill_versions_tenant_id_skill_id_version_unique.
-FIND_VERSION = Statement("""
+FIND_VERSION = Statement(f"""
     SELECT sv.id, sv.skill_id, sv.version, sv.name, sv.description, sv.content, sv.content_hash, sv.files,
-           sv.created_by, sv.created_at
+           sv.created_by, sv.created_at, {_AUTHOR_NAME}, sv.note, sv.authored_at, sv.is_quiet, sv.category,
+           sv.front_matter, sv.capabilities
       FROM skill_versions AS sv
      WHERE sv.tenant_id = :tenant_id AND sv.skill_id = :skill_id AND sv.version = :version
 """)
 
 # A page of the versions, newest first, by skill_versions_tenant_id_skill_id_version_unique backwards.
-LIST_VERSIONS = Statement("""
-    SELECT sv.id, sv.version, sv.name, sv.description, sv.content_hash, sv.created_by, sv.created_at
+LIST_VERSIONS = Statement(f"""
+    SELECT sv.id, sv.version, sv.name, sv.description, sv.content_hash, sv.created_by, sv.created_at, {_AUTHOR_NAME},
+           sv.note, sv.authored_at, sv.is_quiet
       FROM skill_versions AS sv
      WHERE sv.tenant_id = :tenant_id AND sv.skill_id = :skill_id AND sv.version <= :up_to
      ORDER BY sv.version DESC
@@ -36,7 +43,8 @@ async def find_version(connection: TenantConnection, skill_id: str, version: int
     if row is None:
         return None
     files = msgspec.json.decode(row["files"], type=tuple[SkillFile, ...])
-    return msgspec.convert({**row, "files": files}, SkillVersion)
+    front_matter = None if row["front_matter"] is None else msgspec.json.decode(row["front_matter"])
+    return msgspec.convert({**row, "files": files, "front_matter": front_matter}, SkillVersion)
 
 
 async def list_versions(

@@ -5,8 +5,8 @@ Creates skill_file_contents, skill_redirects and skill_sources, and adds columns
 What it locks and for how long: an ACCESS EXCLUSIVE lock on skills and skill_versions, whose readers wait too, until the
     migration commits: well under a second, since no row is rewritten or read. If it does not get a lock within five
     seconds, the migration fails and has changed nothing: run it again.
-Does the old program keep working: one that is running does; what it publishes has no category, front matter or
-    contents, which the next import fills in. One that starts afterwards refuses the newer database.
+Does the old program keep working: one that is running does; what it publishes has no category and no front matter,
+    and no contents, which the next import fills in. One that starts afterwards refuses the newer database.
 How to undo it: downgrade to 0044_plan_for_the_largest_tenant drops tables and columns, and with them the contents of
     all files but SKILL.md, notes, old slugs and sources. Who has not seen a quiet version is then badged for it. Dump
     before.
