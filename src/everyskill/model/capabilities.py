@@ -179,7 +179,8 @@ def _scripts(files: Iterable[SkillFile], contents: Mapping[str, bytes]) -> Itera
 
 
 def _commands(content: str) -> Iterator[str]:
-    return (inline or block for inline, block in _COMMAND.findall(split_skill_md(content).body or ""))
+    if "!`" in content or "```!" in content:
+        yield from (inline or block for inline, block in _COMMAND.findall(split_skill_md(content).body or ""))
 
 
 def _from_texts(files: Iterable[SkillFile], folder: SkillFolder) -> Iterator[str]:
