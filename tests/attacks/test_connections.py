@@ -11,7 +11,9 @@ import httpx
 import psutil
 import pytest
 import uvicorn
+from litestar import Litestar
 from litestar.types import ASGIApp
+from litestar.utils.scope.state import ScopeState
 from msgspec.structs import replace
 from uvicorn.server import ServerState
 
@@ -22,7 +24,7 @@ from everyskill.web.middleware.admission import with_admission
 from everyskill.web.once_per_minute import OncePerMinute
 from everyskill.web.refusals import TooBusy
 from tests.support.databases import Clone, add_tenant
-from tests.support.http_clients import SETTINGS, bearer
+from tests.support.http_clients import SETTINGS, bearer, client_of
 from tests.support.live_service import RunService, client_at
 from tests.support.locks import locked_view
 from tests.support.raw_connections import connect, connections, is_closed_by_the_service, read_all, request
@@ -413,6 +415,68 @@ async def test_one_tenant_has_a_quarter_of_the_places(
         answers = [(await task).status_code for task in waiting]
     assert set(answers) == {204, 503}
     assert answers.count(204) == 4
+
+
+async def test_bodies_of_one_tenant_take_a_bounded_amount_of_memory(
+    run_service: RunService, acme: Tenant, globex: Tenant
+) -> None:
+    service = await run_service(body_limit=200_000, body_timeout=600)
+    headers = [f"{name}: {value}" for name, value in bearer("bob", role="admin").items()]
+    headers += ["Content-Type: application/json", "Content-Length: 190000"]
+    unfinished = request("/v1/skills/pdf", *headers, method="PUT", body="{" + " " * 189_000)
+    async with connections(service, 20, unfinished) as streams:
+        heads = [asyncio.create_task(reader.readuntil(b"\r\n\r\n")) for reader, _ in streams]
+        async with asyncio.timeout(SECONDS):
+            # A quarter of sixteen of the largest bodies.
+            while sum(head.done() for head in heads) < 16:  # noqa: ASYNC110 - they count on
+                await asyncio.sleep(0.05)
+        async with caller_of(service, "globex") as other:
+            asked = await other.post("/v1/views/lookup", json={"skill_ids": ["x" * 200] * 200})
+            assert asked.status_code == 200
+        for refused in (head.result() for head in heads if head.done()):
+            assert refused.startswith(b"HTTP/1.1 503 ")
+            assert b"\r\nretry-after: 5\r\n" in refused
+        for head in heads:
+            head.cancel()
+    async with caller_of(service) as ann:
+        for _ in range(20):
+            asked = await ann.post("/v1/views/lookup", json={"skill_ids": ["x" * 200] * 200})
+            assert asked.status_code == 200
+
+
+def test_a_tenant_has_no_more_bytes_of_bodies_than_are_left_to_others() -> None:
+    places = Places(replace(SETTINGS, body_limit=10))
+    held: list[int] = []
+    waiting: list[Place] = []
+    for tenant_id in "abcdefgh":
+        waiting.append(take_place(cast(Any, {}), places))
+        waiting[-1].claim(tenant_id)
+        with pytest.raises(TooBusy):  # noqa: PT012 - the last one is refused
+            while True:
+                waiting[-1].add_to_body(1)
+        held.append(places.body_bytes_of[tenant_id])
+    # In the end one largest body each.
+    assert held == [40, 40, 40, 20, 10, 10, 10, 10]
+    for place in waiting:
+        place.drop_body()
+    assert not places.body_bytes_of
+
+
+async def test_an_idle_connection_keeps_no_body(app: Litestar) -> None:
+    scopes: list[Any] = []
+
+    async def note(scope: Any, receive: Any, send: Any) -> None:
+        scopes.append(scope)
+        await app(scope, receive, send)
+
+    async with client_of(cast(Litestar, note), bearer()) as ann:
+        assert (await ann.post("/v1/views/lookup", json={"skill_ids": ["x" * 200] * 200})).status_code == 200
+    # The server keeps the scope until the next request.
+    assert "x" * 200 not in repr(vars_of(ScopeState.from_scope(scopes[0])))
+
+
+def vars_of(state: ScopeState) -> dict[str, Any]:
+    return {name: getattr(state, name) for name in state.__slots__}
 
 
 async def test_however_many_tenants_are_stuck_others_are_served(

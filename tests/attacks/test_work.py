@@ -1,6 +1,7 @@
 """Much work for a few bytes: forms, texts and diffs that once held up the service for everybody."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
@@ -63,6 +64,19 @@ async def test_a_form_of_percent_signs_is_refused_unread(service: Service) -> No
     async with client(service, FORM) as stranger:
         refused = await stranger.post("/sign-in", content=b"token=" + b"%" * 65_000)
     assert (refused.status_code, code_of(refused)) == (400, "bad_escape")
+
+
+async def test_a_large_body_is_decoded_beside_the_event_loop(ann: httpx.AsyncClient, acme: Tenant) -> None:
+    small, large = ({"skill_ids": ["x" * 200] * number} for number in (10, 1_000))
+    may_end = threading.Event()
+    busy = asyncio.create_task(acme.run_in_worker(may_end.wait))
+    waiting = asyncio.create_task(ann.post("/v1/views/lookup", json=large))
+    assert (await ann.post("/v1/views/lookup", json=small)).status_code == 200
+    # It has its tenant's turn, as all that is much work.
+    assert not waiting.done()
+    may_end.set()
+    assert (await waiting).status_code == 200
+    await busy
 
 
 UPLOAD = b'{"name": "a", "description": "b", "content": "c", '

@@ -1,4 +1,7 @@
-"""Counts the requests in progress: in all, of each tenant, and those that wait for the body of somebody unknown."""
+"""Counts the requests in progress and the bytes of their bodies, in all and of each tenant.
+
+Those that wait for the body of somebody unknown are counted too.
+"""
 
 import asyncio
 from collections import Counter
@@ -15,6 +18,8 @@ from everyskill.web.settings import WebSettings
 _KEY = "everyskill.place"
 # How many requests each tenant may have however many others have.
 _FEW = 10
+# How many of the largest bodies may be in memory.
+_LARGEST_BODIES = 16
 
 
 class Places:
@@ -27,8 +32,10 @@ class Places:
     def __init__(self, settings: WebSettings) -> None:
         self.limit = settings.busy_limit
         self.limit_of_unauthenticated = settings.unauthenticated_limit
+        self.largest_body = settings.body_limit
         self.taken = 0
         self.taken_by: Counter[str] = Counter()
+        self.body_bytes_of: Counter[str] = Counter()
         self.unauthenticated: dict[Place, asyncio.Timeout] = {}
 
     @property
@@ -41,17 +48,23 @@ class Places:
         quarter = max(self.limit // 4, 1)
         return max(min(_FEW, quarter), min(quarter, self.limit - self.taken))
 
+    def body_bytes_of_tenant(self) -> int:
+        """How many bytes the bodies of any one tenant may have at the moment: one body always finds room."""
+        limit = _LARGEST_BODIES * self.largest_body
+        return max(self.largest_body, min(limit // 4, limit - self.body_bytes_of.total()))
+
 
 class Place:
     """The place of one request, which counts against its tenant as soon as that is known."""
 
-    __slots__ = ("is_left", "places", "started", "tenant_id")
+    __slots__ = ("body_bytes", "is_left", "places", "started", "tenant_id")
 
     def __init__(self, places: Places) -> None:
         self.places = places
         self.started = monotonic()
         self.tenant_id: str | None = None
         self.is_left = False
+        self.body_bytes = 0
         places.taken += 1
 
     def claim(self, tenant_id: str) -> None:
@@ -73,6 +86,22 @@ class Place:
             self.places.taken_by[self.tenant_id] -= 1
             if not self.places.taken_by[self.tenant_id]:
                 del self.places.taken_by[self.tenant_id]
+
+    def add_to_body(self, size: int) -> None:
+        """Counts a piece of the body. Raises TooBusy where its tenant has too much in memory; strangers have forms."""
+        if self.tenant_id is None or not size:
+            return
+        if self.places.body_bytes_of[self.tenant_id] + size > self.places.body_bytes_of_tenant():
+            raise TooBusy
+        self.places.body_bytes_of[self.tenant_id] += size
+        self.body_bytes += size
+
+    def drop_body(self) -> None:
+        """Counts the body no longer."""
+        if self.body_bytes and self.tenant_id is not None:
+            self.places.body_bytes_of[self.tenant_id] -= self.body_bytes
+            if not self.places.body_bytes_of[self.tenant_id]:
+                del self.places.body_bytes_of[self.tenant_id]
 
     @contextmanager
     def waiting_for_body(self, timeout: asyncio.Timeout) -> Iterator[None]:

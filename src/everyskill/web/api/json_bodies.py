@@ -8,9 +8,12 @@ from litestar.exceptions import SerializationException, ValidationException
 from msgspec import DecodeError, ValidationError
 from msgspec.json import Decoder
 
+from everyskill.handles import Database
 from everyskill.model.inputs import MAX_IDS
 from everyskill.web.refusals import TooManyParts
 
+# What is decoded in milliseconds; more goes to a thread.
+_MAX_ON_LOOP = 64 * 1024
 # Two for each name and each text: of a skill's files each has five, and the skill has a few more.
 _MAX_QUOTES = 2 * 6 * MAX_IDS
 
@@ -21,6 +24,12 @@ class JsonRequest(Request[Any, Any, Any]):
     async def json(self) -> Any:
         """The body. Raises TooManyParts, ValidationException, and SerializationException for what is not JSON."""
         body = await self.body()
+        if len(body) <= _MAX_ON_LOOP:
+            return self._decode(body)
+        database: Database = self.app.state.database
+        return await database.tenant(self.scope["user"].tenant_id).run_in_worker(lambda: self._decode(body))
+
+    def _decode(self, body: bytes) -> Any:
         quotes = body.count(b'"')
         # Those of a text follow a backslash.
         if quotes > _MAX_QUOTES and quotes - body.count(b'\\"') > _MAX_QUOTES:

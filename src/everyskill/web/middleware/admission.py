@@ -1,4 +1,7 @@
-"""Refuses requests before they are routed: heads that are too large, and requests beyond the concurrency limits."""
+"""Refuses requests before they are routed: heads that are too large, and requests beyond the concurrency limits.
+
+Bodies are refused as they arrive: too late, or too much of them in memory.
+"""
 
 import asyncio
 from time import monotonic
@@ -7,7 +10,8 @@ from urllib.parse import urlsplit
 
 from litestar.datastructures import Headers
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, Empty, Message, Receive, Scope, Send
+from litestar.utils.scope.state import ScopeState
 
 from everyskill.web.concurrency import Place, Places, take_place
 from everyskill.web.problems import handle_exception
@@ -43,6 +47,9 @@ def with_admission(app: ASGIApp, settings: WebSettings) -> ASGIApp:
             await app(scope, _limit_body_time(scope, receive, settings.body_timeout, place), leave_and_send)
         finally:
             place.leave()
+            # The scope lives until the connection's next request.
+            ScopeState.from_scope(scope).body = Empty
+            place.drop_body()
 
     return admit
 
@@ -60,7 +67,7 @@ def _find_refusal(scope: Scope, *, is_busy: bool) -> RequestRefused | None:
 
 
 def _limit_body_time(scope: Scope, receive: Receive, seconds: float, place: Place) -> Receive:
-    """Raises BodyTooSlow where the body takes longer, and ClientGone where the client disconnects before its end."""
+    """Raises BodyTooSlow where the body takes longer, ClientGone where the client disconnects first, and TooBusy."""
     deadline = monotonic() + seconds
     is_complete = False
 
@@ -76,9 +83,10 @@ def _limit_body_time(scope: Scope, receive: Receive, seconds: float, place: Plac
         nonlocal is_complete
         if is_complete:
             return await receive()
-        message = await receive() if BODY_ARRIVED in scope else await wait()
+        message: Any = await receive() if BODY_ARRIVED in scope else await wait()
         if message["type"] == "http.disconnect":
             raise ClientGone
+        place.add_to_body(len(message["body"]))
         is_complete = not message.get("more_body", False)
         return message
 
