@@ -417,6 +417,24 @@ async def test_one_tenant_has_a_quarter_of_the_places(
     assert answers.count(204) == 4
 
 
+async def test_who_hangs_up_before_its_body_has_arrived_frees_its_place(run_service: RunService, acme: Tenant) -> None:
+    # A tenant's share are two; in which time no body is late.
+    service = await run_service(busy_limit=8, body_timeout=600)
+    headers = [f"{name}: {value}" for name, value in bearer().items()]
+    headers += ["Content-Type: application/json", "Content-Length: 100"]
+    async with caller_of(service) as ann:
+        async with connections(service, 2, request("/v1/views/lookup", *headers, method="POST", body="{")):
+            await until(ann, 503)
+        await until(ann, 200)
+
+
+async def until(caller: httpx.AsyncClient, status: int) -> None:
+    """Asks until the answer has that status."""
+    async with asyncio.timeout(SECONDS):
+        while (await caller.get("/v1/skills")).status_code != status:  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(0.05)
+
+
 async def test_bodies_of_one_tenant_take_a_bounded_amount_of_memory(
     run_service: RunService, acme: Tenant, globex: Tenant
 ) -> None:
