@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from everyskill.errors import InvalidIdentifier, InvalidText
 from everyskill.model.inputs import (
@@ -21,6 +22,7 @@ from everyskill.model.inputs import (
     check_type,
     shown,
 )
+from everyskill.model.skill_md import without_installed_metadata
 
 SKILL_FILE_NAME = "SKILL.md"
 DEFAULT_CATEGORY = "general"
@@ -100,8 +102,14 @@ class SkillFolder(Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def content_hash(self) -> str:
-        """SHA-256 in hex over path and hash of every file: equal exactly when the folders hold the same files."""
-        return hash_of_files(self.files)
+        """SHA-256 in hex over path and hash of every file: equal exactly when the folders hold the same files.
+
+        What an installer wrote into SKILL.md of itself is no difference.
+        """
+        authored = without_installed_metadata(self.content)
+        if authored == self.content:
+            return hash_of_files(self.files)
+        return hash_of_files(replace(file, hash=_hash(authored)) if file.is_skill else file for file in self.files)
 
     def checked(self) -> "SkillFolder":
         """Returns it with plain values.
