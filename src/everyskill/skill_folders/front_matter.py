@@ -1,7 +1,9 @@
-"""Parses the YAML front matter of a SKILL.md, and knows the line of whatever is wrong with it."""
+"""Takes name, description and category from the front matter of a SKILL.md, as leniently as hosts do, and tells it."""
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 
@@ -9,61 +11,69 @@ from everyskill.errors import InvalidText, SkillFolderError
 from everyskill.extras import extra
 from everyskill.model.inputs import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH, check_text
 from everyskill.model.skill_md import split_skill_md
-from everyskill.skill_folders.folder_errors import folder_error
+from everyskill.skill_folders import specification
+from everyskill.skill_folders.folder_errors import AnyPath, OnWarning, folder_error, folder_warning
+from everyskill.skill_folders.repairs import quote_values
+from everyskill.skill_folders.yaml_values import Field, YamlMapping, YamlProblem, parse_mapping
 
 with extra("cli"):
-    import yaml
     from yaml.reader import Reader
 
 MAX_FRONT_MATTER_LENGTH = 64 * 1024
-MAX_DEPTH = 50
 
-_TEXT = "tag:yaml.org,2002:str"
-_NULL = "tag:yaml.org,2002:null"
-# The C parser is twenty times as fast; PyYAML built from source may lack it.
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-_Fields = dict[str, tuple[yaml.Node, yaml.Node]]
+_BLOCK_OF_CODE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 
 
 class FrontMatter(Struct, frozen=True):
-    """What the front matter says of the skill. `category` is None where it names none."""
+    """What the front matter says of the skill. `name` and `category` are None where it names none that can be used.
 
-    name: str
+    `values` is all that stands there, in the author's order; None where aliases make it too large.
+    """
+
+    name: str | None
     description: str
     category: str | None
+    values: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
 class _Source:
     """The front matter with its opening fence, so that its lines are the file's lines."""
 
-    file: Path
+    file: AnyPath
     text: str
+    on_warning: OnWarning
 
-    def error(self, reason: str, mark: object = None) -> SkillFolderError:
-        # Not mark.line: YAML counts lines at U+2028 and the like too, which no editor does.
-        return self.error_at(getattr(mark, "index", 0), reason)
+    def error(self, place: int, reason: str) -> SkillFolderError:
+        return folder_error(self.file, reason, line=self._line(place))
 
-    def error_at(self, index: int, reason: str) -> SkillFolderError:
-        return folder_error(self.file, reason, line=self.text.count("\n", 0, index) + 1)
+    def warn(self, place: int, reason: str) -> None:
+        self.on_warning(folder_warning(self.file, reason, line=self._line(place)))
+
+    def _line(self, place: int) -> int:
+        return self.text.count("\n", 0, place) + 1
 
 
-def read_front_matter(content: str, file: Path) -> FrontMatter:
+def read_front_matter(content: str, file: AnyPath, *, folder_name: str, on_warning: OnWarning) -> FrontMatter:
     """Parses the front matter of `content`, the text of `file` without its byte order mark.
 
     Raises SkillFolderError, with the line, where there is none or it cannot be used.
     """
-    source = _split_off(content, file)
-    fields = _fields(source, _parse(source))
+    source, body = _split_off(content, file, on_warning)
+    found = _parse(source)
+    for place, reason in specification.find_violations(found, folder_name):
+        source.warn(place, reason)
+    if found.values is None:
+        source.warn(0, "front matter is too large to be kept once its aliases are followed")
     return FrontMatter(
-        name=_text(source, fields, "name", longest=MAX_NAME_LENGTH),
-        description=_text(source, fields, "description", longest=MAX_DESCRIPTION_LENGTH),
-        category=_category(source, fields),
+        name=_name(source, found.fields.get("name")),
+        description=_description(source, found.fields.get("description"), body),
+        category=_category(source, found),
+        values=found.values,
     )
 
 
-def _split_off(content: str, file: Path) -> _Source:
+def _split_off(content: str, file: AnyPath, on_warning: OnWarning) -> tuple[_Source, str]:
     front_matter, body = split_skill_md(content)
     # The splitter skips a byte order mark, but here the file's own is gone already.
     if front_matter is None or content.startswith("\ufeff"):
@@ -72,74 +82,83 @@ def _split_off(content: str, file: Path) -> _Source:
         raise folder_error(file, "has front matter that is not closed: a line --- must end it", line=1)
     if len(front_matter) > MAX_FRONT_MATTER_LENGTH:
         raise folder_error(file, "has front matter of more than 64 KiB", line=1)
-    return _Source(file, front_matter)
+    if not content.startswith("---"):
+        on_warning(folder_warning(file, "the front matter must begin in the first line for other hosts", line=1))
+    return _Source(file, front_matter, on_warning), body
 
 
-def _parse(source: _Source) -> yaml.MappingNode:
-    """Stops at YAML's nodes and builds no values: aliases stay references, tags stay names, and lines are known."""
+def _parse(source: _Source) -> YamlMapping:
     unprintable = Reader.NON_PRINTABLE.search(source.text)
     if unprintable:
-        raise source.error_at(unprintable.start(), f"bad YAML: the character {unprintable[0]!a} is not allowed")
+        raise source.error(unprintable.start(), f"bad YAML: the character {unprintable[0]!a} is not allowed")
     try:
-        _check_depth(source)
-        node = yaml.compose(source.text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise _yaml_error(source, error) from error
-    if not isinstance(node, yaml.MappingNode):
-        raise source.error("front matter must be a list of keys with values, such as name: and description:")
-    return node
+        return parse_mapping(source.text)
+    except YamlProblem as problem:
+        return _parse_repaired(source, problem)
 
 
-def _check_depth(source: _Source) -> None:
-    # Composing recurses in C, where depth ends the process instead of raising; reading events does not recurse.
-    depth = 0
-    for event in yaml.parse(source.text, Loader=_Loader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:
-            raise source.error(f"front matter must not be nested deeper than {MAX_DEPTH}", event.start_mark)
-
-
-def _yaml_error(source: _Source, error: yaml.YAMLError) -> SkillFolderError:
-    problem: str = getattr(error, "problem", None) or "unreadable"
-    if problem.startswith("mapping values are not allowed"):
-        problem += "; a value that holds a colon needs quotes"
-    if getattr(error, "context", None) == "while scanning a quoted scalar":
-        return source.error("bad YAML: a quote is opened here and never closed", getattr(error, "context_mark", None))
-    return source.error(f"bad YAML: {problem}", getattr(error, "problem_mark", None))
-
-
-def _fields(source: _Source, mapping: yaml.MappingNode) -> _Fields:
-    fields: _Fields = {}
-    for key, value in mapping.value:
-        if isinstance(key, yaml.ScalarNode):
-            if key.value in fields:
-                raise source.error(f"{key.value} is given twice", key.start_mark)
-            fields[key.value] = key, value
-    return fields
-
-
-def _category(source: _Source, fields: _Fields) -> str | None:
-    _, metadata = fields.get("metadata", (None, None))
-    if not isinstance(metadata, yaml.MappingNode):
-        return None
-    inner = _fields(source, metadata)
-    if "category" not in inner or _is_blank(inner["category"][1]):
-        return None
-    return _text(source, inner, "category", longest=MAX_NAME_LENGTH)
-
-
-def _is_blank(node: yaml.Node) -> bool:
-    return isinstance(node, yaml.ScalarNode) and (node.tag == _NULL or not node.value.strip())
-
-
-def _text(source: _Source, fields: _Fields, field: str, *, longest: int) -> str:
-    if field not in fields:
-        raise source.error(f"{field} is missing from the front matter")
-    key, value = fields[field]
-    if not isinstance(value, yaml.ScalarNode) or value.tag not in {_TEXT, _NULL}:
-        raise source.error(f"{field} must be text; put it in quotes", key.start_mark)
-    text = "" if value.tag == _NULL else value.value.strip()
+def _parse_repaired(source: _Source, problem: YamlProblem) -> YamlMapping:
+    repaired, places = quote_values(source.text)
     try:
-        return check_text(field, text, longest=longest)
+        if not places:
+            raise problem
+        found = parse_mapping(repaired)
+    except YamlProblem:
+        reason = problem.reason if problem.reason.startswith("front matter") else f"bad YAML: {problem.reason}"
+        raise source.error(problem.place, reason) from problem
+    for place in places:
+        source.warn(place, "is no YAML until the value is in quotes, and other hosts refuse it")
+    return found
+
+
+def _name(source: _Source, field: Field | None) -> str | None:
+    if field is None or not field.is_text or not (field.written or "").strip():
+        what = "is missing" if field is None else "must be text, in quotes"
+        source.warn(field.place if field else 0, f"name {what}: that of the folder is taken, and other hosts refuse it")
+        return None
+    return _text(source, field, "name", longest=MAX_NAME_LENGTH)
+
+
+def _description(source: _Source, field: Field | None, body: str) -> str:
+    if field is not None and field.written is None:
+        raise source.error(field.place, "description must be text; put it in quotes")
+    if field is not None and (field.written or "").strip():
+        if not field.is_text:
+            source.warn(field.place, "description must be text, in quotes, for other hosts")
+        return _text(source, field, "description", longest=MAX_DESCRIPTION_LENGTH)
+    place = field.place if field else 0
+    paragraph = next(_paragraphs(body), None)
+    if paragraph is None:
+        raise source.error(place, "description is missing, and there is no paragraph to take it from")
+    source.warn(place, "description is missing: the first paragraph is taken, and other hosts refuse it")
+    return paragraph[: specification.MAX_DESCRIPTION_LENGTH]
+
+
+def _paragraphs(body: str) -> Iterator[str]:
+    """The paragraphs of prose of a Markdown text, each in one line."""
+    for block in _BLOCK_OF_CODE.sub("", body).replace("\r\n", "\n").split("\n\n"):
+        lines = [line for line in block.split("\n") if not line.startswith(("#", "<!--"))]
+        paragraph = " ".join(" ".join(lines).split())
+        if paragraph:
+            yield paragraph
+
+
+def _category(source: _Source, found: YamlMapping) -> str | None:
+    field = found.metadata.get("category")
+    if field is None or field.value is None or (field.written is not None and not field.written.strip()):
+        return None
+    if not field.is_text:
+        source.warn(field.place, "category must be text, in quotes: the folder's is taken")
+        return None
+    return _text(source, field, "category", longest=MAX_NAME_LENGTH)
+
+
+def _text(source: _Source, field: Field, name: str, *, longest: int) -> str:
+    text = (field.written or "").strip()
+    if len(text) > longest:
+        source.warn(field.place, f"{name} is longer than {longest:,} characters: what is beyond is left out")
+        text = text[:longest].rstrip()
+    try:
+        return check_text(name, text, longest=longest)
     except InvalidText as error:
-        raise source.error(f"{error.field} {error.reason}", key.start_mark) from error
+        raise source.error(field.place, f"{error.field} {error.reason}") from error

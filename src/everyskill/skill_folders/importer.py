@@ -3,7 +3,6 @@
 import asyncio
 import os
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct, field
@@ -13,8 +12,9 @@ from everyskill.errors import InvalidArgument, InvalidIdentifier, InvalidText, S
 from everyskill.model.inputs import MAX_LIMIT
 from everyskill.model.skills import SKILL_FILE_NAME, Outcome, SkillFolder, SkillStatus
 from everyskill.services.tenant_scope import TenantScope
-from everyskill.skill_folders.folder_errors import folder_error
-from everyskill.skill_folders.reader import read_skill_folders, slug_of_folder
+from everyskill.skill_folders.folder_errors import FolderWarning, folder_error
+from everyskill.skill_folders.reader import read_skill_folders
+from everyskill.skill_folders.slugs import assign_slugs, slug_of_folder
 from everyskill.skill_folders.walk import find_skill_folders
 
 OnProgress = Callable[[int, int, Path], None]
@@ -37,6 +37,7 @@ class ImportReport(Struct, frozen=True, kw_only=True):
     hidden: list[str] = field(default_factory=list)
     archived: list[str] = field(default_factory=list)
     failed: list[ImportFailure] = field(default_factory=list)
+    warnings: list[FolderWarning] = field(default_factory=list)
 
 
 async def import_skill_folders(
@@ -45,39 +46,43 @@ async def import_skill_folders(
     *,
     author_id: str | None = None,
     archive_missing: bool = False,
+    full_depth: bool = False,
     on_progress: OnProgress | None = None,
 ) -> ImportReport:
     """Publishes every skill folder below `root`. Broken ones are reported, and the rest is published all the same.
 
-    `archive_missing` archives the published skills that have no folder there; a broken folder is a folder, and so is
-    each one below it. It archives nothing where one cannot be listed.
+    `full_depth` looks for skills below skills too. `archive_missing` archives the published skills that have no folder
+    there; a broken folder is a folder, and so is each one below it. It archives nothing where one cannot be listed.
     `on_progress` is called after each folder with the number done, the number of all, and the folder.
 
     Raises SkillFolderError for a root without a skill, InvalidArgument for one that is no path, UserNotFound for an
     unknown author, TenantNotFound, and DatabaseNotReady, which leaves the rest of the folders out.
     """
     top = _check_path(root)
-    folders = await asyncio.to_thread(list_skill_folders, top)
+    folders = await asyncio.to_thread(list_skill_folders, top, full_depth=full_depth)
     if author_id is not None:
         await services.get_user(tenant, author_id)
     report = ImportReport()
     broken: list[Path] = []
-    results = read_skill_folders(folders, root=top)
+    slugs = set(assign_slugs(folders, root=top).values())
+    results = read_skill_folders(folders, root=top, on_warning=report.warnings.append)
     for done in range(1, len(folders) + 1):
         folder, skill = await asyncio.to_thread(next, results)
         if isinstance(skill, SkillFolderError):
             broken.append(folder)
+        else:
+            slugs.add(skill.slug)
         await _publish_or_report(tenant, folder, skill, author_id, report)
         if on_progress is not None:
             on_progress(done, len(folders), folder)
     if archive_missing:
-        await _archive_missing(tenant, top, folders, broken, report)
+        await _archive_missing(tenant, top, slugs, broken, report)
     return report
 
 
-def list_skill_folders(root: Path) -> list[Path]:
+def list_skill_folders(root: Path, *, full_depth: bool = False) -> list[Path]:
     """The skill folders below `root`. Raises SkillFolderError where there is none: the path is probably wrong."""
-    folders = find_skill_folders(root)
+    folders = find_skill_folders(root, full_depth=full_depth)
     if not folders:
         raise folder_error(root, f"holds no {SKILL_FILE_NAME}")
     return folders
@@ -120,15 +125,16 @@ def _list_for(report: ImportReport, outcome: Outcome, status: SkillStatus) -> li
 
 
 async def _archive_missing(
-    tenant: TenantScope, root: Path, folders: list[Path], broken: list[Path], report: ImportReport
+    tenant: TenantScope, root: Path, slugs: set[str], broken: list[Path], report: ImportReport
 ) -> None:
     unlisted: list[OSError] = []
     hidden = await asyncio.to_thread(_list_folders_below, broken, root, unlisted.append)
-    if unlisted:
-        where = Path(unlisted[0].filename)
-        report.failed.append(_failure(folder_error(where, "cannot be listed, so nothing was archived")))
+    if unlisted or root in broken:
+        # A skill at the root is named by what cannot be read.
+        where, what = (Path(unlisted[0].filename), "listed") if unlisted else (root, "read")
+        report.failed.append(_failure(folder_error(where, f"cannot be {what}, so nothing was archived")))
         return
-    for slug in sorted(await _published_slugs(tenant) - _slugs_of([*folders, *hidden])):
+    for slug in sorted(await _published_slugs(tenant) - slugs - set(map(slug_of_folder, hidden))):
         await services.archive_skill(tenant, slug)
         report.archived.append(slug)
 
@@ -138,14 +144,6 @@ def _list_folders_below(broken: Iterable[Path], root: Path, on_error: Callable[[
     # tree. Not Path.is_symlink: that raises some errors.
     tops = [folder for folder in broken if folder == root or not os.path.islink(folder)]  # noqa: PTH114
     return [Path(path) for top in tops for path, _, _ in os.walk(top, onerror=on_error)]
-
-
-def _slugs_of(folders: Iterable[Path]) -> set[str]:
-    slugs = set()
-    for folder in folders:
-        with suppress(SkillFolderError):
-            slugs.add(slug_of_folder(folder))
-    return slugs
 
 
 async def _published_slugs(tenant: TenantScope) -> set[str]:
