@@ -278,6 +278,35 @@ async def test_an_import_with_a_broken_skill_says_where_and_exits_with_1(
     assert programs.document["failed"][0]["line"] == 3
 
 
+async def test_a_check_without_a_database_names_file_and_line_and_fails_for_errors_alone(
+    bare_shell: Shell, skills_folder: Path
+) -> None:
+    file = write_skill(skills_folder, "a")
+    fine = await bare_shell.run("skills", "check", str(skills_folder), "--strict")
+    file.write_text(file.read_text().replace("name: a", "name: A"))
+    warned = await bare_shell.run("skills", "check", str(skills_folder), "--json")
+    strict = await bare_shell.run("skills", "check", str(skills_folder), "--strict")
+    file.write_text(BROKEN)
+    failed = await bare_shell.run("skills", "check", str(skills_folder))
+
+    assert (fine.code, fine.out) == (0, f"Checked {skills_folder}: 1 skill, 0 errors, 0 warnings.\n")
+    assert (warned.code, strict.code, failed.code) == (0, 1, 1)
+    assert [(found["path"], found["line"]) for found in warned.document["warnings"]] == [(str(file), 2)] * 2
+    assert f"{file}:2: name must be in lower case" in strict.out
+    assert f"✗ {file}:3: bad YAML" in failed.out
+
+
+async def test_an_import_tells_what_other_hosts_refuse_and_finds_nested_skills_where_asked(
+    shell: Shell, acme: Tenant, skills_folder: Path
+) -> None:
+    file = write_skill(skills_folder, "outer")
+    file.write_text(file.read_text().replace("name: outer", "name: 7"))
+    write_skill(skills_folder, "outer/inner")
+    ran = await shell.run("skills", "import", str(skills_folder), "--full-depth")
+    assert (ran.code, ran.out.splitlines()[0]) == (0, f"Imported {skills_folder}: 2 added.")
+    assert f"! {file}:2: name must be text, in quotes" in ran.out
+
+
 async def test_the_content_of_a_skill_can_be_had_back(shell: Shell, acme: Tenant) -> None:
     content = "---\r\nname: x\r\n---\n\n\tmake all   \n日本\u200f\n"
     await publish(acme, "pdf", content)

@@ -13,24 +13,39 @@ from everyskill.cli.options import next_command
 from everyskill.wording import count
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from everyskill.handles import Tenant
-    from everyskill.skill_folders.importer import ImportReport, OnProgress
+    from everyskill.skill_folders.folder_errors import FolderWarning
+    from everyskill.skill_folders.importer import ImportFailure, ImportReport, OnProgress
+
+_MAX_WARNINGS = 20
 
 
 async def import_folder(
-    tenant: "Tenant", root: Path, *, author_id: str | None = None, archive_missing: bool = False
+    tenant: "Tenant",
+    root: Path,
+    *,
+    author_id: str | None = None,
+    archive_missing: bool = False,
+    full_depth: bool = False,
 ) -> "ImportReport":
     """Imports a tree of skills, with a progress bar where stderr is a terminal."""
     from everyskill.skill_folders.importer import import_skill_folders
 
     with _progress() as on_progress:
         return await import_skill_folders(
-            tenant, root, author_id=author_id, archive_missing=archive_missing, on_progress=on_progress
+            tenant,
+            root,
+            author_id=author_id,
+            archive_missing=archive_missing,
+            full_depth=full_depth,
+            on_progress=on_progress,
         )
 
 
 def report_lines(root: Path, report: "ImportReport") -> Iterator[Line]:
-    """The counts in one line, then the names of the updated, archived and hidden skills, then each failure."""
+    """The counts in one line, then names of updated, archived and hidden skills, each failure, and some warnings."""
     lists = {name: getattr(report, name) for name in ("added", "updated", "unchanged", "hidden", "archived", "failed")}
     counts = (f"{len(found):,} {name}" for name, found in lists.items() if found)
     yield f"Imported {root}: {', '.join(counts)}."
@@ -40,8 +55,17 @@ def report_lines(root: Path, report: "ImportReport") -> Iterator[Line]:
     if report.hidden:
         yield f"    archived before, so still hidden: {join_names(report.hidden)}"
     for failure in report.failed:
-        place = failure.path if failure.line is None else f"{failure.path}:{failure.line}"
-        yield styled("    ✗ ", "red").append(f"{place}: {failure.reason}", "default")
+        yield finding_line("✗", "red", failure)
+    for warning in report.warnings[:_MAX_WARNINGS]:
+        yield finding_line("!", "yellow", warning)
+    if len(report.warnings) > _MAX_WARNINGS:
+        yield f"    and {count(len(report.warnings) - _MAX_WARNINGS, 'more warning')}: everyskill skills check {root}"
+
+
+def finding_line(mark: str, style: str, finding: "ImportFailure | FolderWarning") -> "Text":
+    """What is wrong, and where."""
+    place = finding.path if finding.line is None else f"{finding.path}:{finding.line}"
+    return styled(f"    {mark} ", style).append(f"{place}: {finding.reason}", "default")
 
 
 def advice_lines(report: "ImportReport", *, tenant_id: str, database_url: str | None) -> Iterator[Line]:

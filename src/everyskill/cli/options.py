@@ -37,6 +37,7 @@ OwnerUrl = Annotated[
         " Unset: EVERYSKILL_OWNER_URL, EVERYSKILL_DATABASE_URL, else the embedded server.",
     ),
 ]
+FullDepth = Annotated[bool, typer.Option("--full-depth", help="Look for skills inside skills too.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, errors too.")]
 
 

@@ -1,4 +1,4 @@
-"""`skills`: import, list, show, archive and restore the skills of a catalog."""
+"""`skills`: import, check, list, show, archive and restore the skills of a catalog."""
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from everyskill.cli.checking import check
 from everyskill.cli.commands import EXIT_FAILED, command, group_of_commands, open_tenant
 from everyskill.cli.importing import advice_lines, import_folder, report_lines
 from everyskill.cli.lines import Line, styled, table
@@ -14,6 +15,7 @@ from everyskill.cli.options import (
     DEFAULT_USER,
     AsJson,
     DatabaseUrl,
+    FullDepth,
     Slug,
     TenantId,
     UserId,
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 _PAGE_SIZE = 100
 _MAX_VERSIONS_SHOWN = 10
 
-group = group_of_commands("skills", "Import, list, show, archive and restore skills.")
+group = group_of_commands("skills", "Import, check, list, show, archive and restore skills.")
 
 
 @group.command("import")
@@ -41,6 +43,7 @@ async def import_(
     archive_missing: Annotated[
         bool, typer.Option("--archive-missing", help="Archive the skills that have no folder there.")
     ] = False,
+    full_depth: FullDepth = False,
     author: Annotated[
         str | None, typer.Option(metavar="USER", help="Who made the changes; not badged for them.")
     ] = None,
@@ -51,11 +54,16 @@ async def import_(
     """Publish each SKILL.md folder of a tree that is new or changed."""
     output = Output(as_json=as_json)
     async with open_tenant(tenant_id, database_url) as tenant:
-        report = await import_folder(tenant, path, author_id=author, archive_missing=archive_missing)
+        report = await import_folder(
+            tenant, path, author_id=author, archive_missing=archive_missing, full_depth=full_depth
+        )
     output.result(report, report_lines(path, report))
     output.note(*advice_lines(report, tenant_id=tenant_id, database_url=database_url))
     if report.failed:
         raise typer.Exit(EXIT_FAILED)
+
+
+group.command()(check)
 
 
 @group.command("list")
