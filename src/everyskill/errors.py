@@ -176,6 +176,22 @@ class SkillNotFound(NotFound):
 
 
 @dataclass(eq=False)
+class SkillArchived(SkillNotFound):
+    """The skill is archived, and the user who asks has viewed it: nobody else is told more than SkillNotFound (S11).
+
+    `skill` is its slug, and `successor` the slug of the skill to use instead, where one was named and can be seen.
+    """
+
+    name: str
+    successor: str | None
+    code = "skill_archived"
+
+    def __str__(self) -> str:
+        use = f" Use {self.successor!r} instead." if self.successor else ""
+        return f"The skill {self.name!r} is archived.{use}"
+
+
+@dataclass(eq=False)
 class VersionNotFound(NotFound):
     """`version` is the id or the number that was asked for."""
 
@@ -213,6 +229,15 @@ class UserExists(Conflict):
     value: str
     code = "user_exists"
     sentence = "A user with the {field} {value!r} exists already in this tenant."
+
+
+@dataclass(eq=False)
+class SlugTaken(Conflict):
+    """A skill of the tenant has the slug, maybe one that is hidden."""
+
+    slug: str
+    code = "slug_taken"
+    sentence = "A skill with the slug {slug!r} exists already in this tenant."
 
 
 @dataclass(eq=False)

@@ -65,6 +65,8 @@ class Tenant(TenantScope):
     publish_skills = services.publish_skills
     archive_skill = services.archive_skill
     restore_skill = services.restore_skill
+    rename_skill = services.rename_skill
+    find_new_slug = services.find_new_slug
     get_skill = services.get_skill
     get_skill_page = services.get_skill_page
     list_skills = services.list_skills
@@ -73,6 +75,7 @@ class Tenant(TenantScope):
     get_version = services.get_version
     compare_versions = services.compare_versions
     add_feedback = services.add_feedback
+    list_feedback = services.list_feedback
 
     create = services.create_tenant
     get = services.get_tenant

@@ -10,6 +10,7 @@ import pytest
 
 from everyskill.database.catalog.feedback import COUNT_FEEDBACK_SINCE, LIST_FEEDBACK
 from everyskill.database.catalog.files import FIND_MISSING
+from everyskill.database.catalog.names import FIND_ARCHIVED, RENAME_SKILL
 from everyskill.database.catalog.publishing import (
     FIND_SKILLS,
     LOCK_AUTHOR_VIEWS,
@@ -30,7 +31,7 @@ from everyskill.database.feed.mark_seen import MARK_ALL_SEEN
 from everyskill.database.feed.walk import COUNT_ITEMS, FIND_ITEMS_AFTER
 from everyskill.database.statements import Statement, to_json
 from everyskill.database.transactions import TenantConnection, begin
-from everyskill.database.views.lookups import FIND_UPDATED, FIND_VIEW_STATES, FIND_VIEWS
+from everyskill.database.views.lookups import FIND_UPDATED, FIND_VIEW_STATES, FIND_VIEWS, Lookup
 from everyskill.database.views.record import RECORD_VIEWS
 from everyskill.database.views.visits import FIND_CHANGES
 from everyskill.handles import Tenant
@@ -300,6 +301,8 @@ ASKED: dict[str, Any] = {
     "versions": [1, 1],
     "view_counts": [1, 1],
     "as_of": "now",
+    "after_created_at": "infinity",
+    "after_id": "",
     "recording_lock": 1,
     "skill_id": "s1",
     "slugs": ["skill-1", "skill-10"],
@@ -317,6 +320,8 @@ ASKED: dict[str, Any] = {
     "authored_at": None,
     "source_paths": ["a", "b"],
     "slug_or_id": "skill-1",
+    "new_slug": "renamed",
+    "successor_id": None,
     "include_hidden": False,
     "status": "published",
     "category": None,
@@ -332,12 +337,18 @@ ASKED: dict[str, Any] = {
 FEW = {"lookups": to_json([FeedLookup("few", LIMIT)])}
 CAUGHT_UP = {"user_id": "caught-up", "lookups": to_json([FeedLookup("caught-up", LIMIT)])}
 STALE = {"user_id": "stale"}
+# One by its id, which may be a slug too, two by their slugs, and one that is not there; rounded up.
+BY_SLUG = {"lookups": to_json([Lookup.of("stale", ["s1", "skill-1", "skill-2", "nowhere"])])}
 
 # Every statement that runs on a page view, in a list or in a publication, with how many rows it may look at.
 MAX_TOUCHED: list[tuple[Statement, dict[str, Any], dict[str, int]]] = [
     (FIND_VIEWS, {}, {"user_skill_views": 2}),
     (FIND_UPDATED, {}, {"user_skill_views": 2, "skills": 2}),
     (FIND_VIEW_STATES, {}, {"user_skill_views": 2, "skills": 2}),
+    (FIND_VIEWS, BY_SLUG, {"user_skill_views": 3, "skills": 4}),
+    (FIND_UPDATED, BY_SLUG, {"user_skill_views": 3, "skills": 4 + 3}),
+    (FIND_VIEW_STATES, BY_SLUG, {"user_skill_views": 3, "skills": 4 + 3}),
+    (FIND_CHANGES, BY_SLUG, {"user_skill_views": 3, "skills": 4 + 3, "skill_versions": 6}),
     (FIND_CHANGES, {}, {"user_skill_views": 2, "skills": 2, "skill_versions": 4}),
     (RECORD_VIEWS, {}, {"users": 2, "skills": 2}),
     # Counted, listed, looked up.
@@ -351,7 +362,11 @@ MAX_TOUCHED: list[tuple[Statement, dict[str, Any], dict[str, int]]] = [
     (LIST_SKILLS, {}, {"skills": LIMIT}),
     (LIST_SKILLS_FOR_USER, STALE, {"skills": LIMIT, "user_skill_views": LIMIT}),
     (LIST_CATEGORIES, {}, {"skills": SKILLS}),
-    (FIND_SKILL, {}, {"skills": 1}),
+    # By its slug, and by the id of that.
+    (FIND_SKILL, {}, {"skills": 2}),
+    (FIND_SKILL, {"slug_or_id": "s1"}, {"skills": 2}),
+    (FIND_ARCHIVED, {"name": "skill-1"}, {"skills": 2, "user_skill_views": 1}),
+    (RENAME_SKILL, {}, {"skills": 2}),
     (FIND_VERSION, {}, {"skill_versions": 1}),
     (LIST_VERSIONS, {"up_to": 9}, {"skill_versions": 1}),
     (COUNT_FEEDBACK_SINCE, {"at_most": None}, {}),

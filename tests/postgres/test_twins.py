@@ -59,6 +59,8 @@ async def staged(server: EmbeddedServer, *, is_forced: bool) -> AsyncIterator[tu
 Ask = Callable[[Tenant], Awaitable[Any]]
 # x is a user and a skill that the twins alone have.
 IDS = ["a", "b", "c", "d", "f", "x"]
+# What a skill may be called, of which the twins have the slugs too, and lead the old ones elsewhere.
+NAMES = [*IDS, "slug-a", "slug-c", "old-a", "old-f", "slug-x", "old-x"]
 WHO = [*USERS, "x"]
 
 
@@ -92,10 +94,10 @@ def about_user(user: str) -> dict[str, Ask]:
         "get_active_user": lambda t: t.get_active_user(user),
         "get_session_generation": lambda t: t.get_session_generation(user),
         "list_skills": lambda t: t.list_skills(user),
-        "get_user_views": lambda t: t.get_user_views_for_skills(user, IDS),
-        "get_updated": lambda t: t.get_updated_skill_ids(user, IDS),
-        "get_view_states": lambda t: t.get_view_states(user, IDS),
-        "get_changes": lambda t: t.get_changes_for_skills(user, IDS),
+        "get_user_views": lambda t: t.get_user_views_for_skills(user, NAMES),
+        "get_updated": lambda t: t.get_updated_skill_ids(user, NAMES),
+        "get_view_states": lambda t: t.get_view_states(user, NAMES),
+        "get_changes": lambda t: t.get_changes_for_skills(user, NAMES),
         "count_items": lambda t: count_items(t, user),
         "get_whats_new": lambda t: t.get_whats_new_for_user(user),
         "get_whats_new again": lambda t: t.get_whats_new_for_user(user),
@@ -113,22 +115,32 @@ def about_skill(skill: str) -> dict[str, Ask]:
         "compare_versions": lambda t: t.compare_versions(skill, 1, 2),
         "get_version_number": lambda t: t.get_version_number(f"{skill}1"),
         "count_feedback_since": lambda t: t.count_feedback_since(skill, LONG_AGO),
+        "list_feedback": lambda t: t.list_feedback(skill),
+        "find_new_slug": lambda t: t.find_new_slug(skill),
+        "get_changes of": lambda t: t.get_changes("ann", skill),
     }
 
 
 def writes_to_skill(skill: str) -> dict[str, Ask]:
+    slug = f"slug-{skill.removeprefix('slug-').removeprefix('old-')}"
     return {
-        "publish what is published": lambda t: publish(t, skill, "1", author_id="ann"),
+        "publish what is published": lambda t: publish(t, slug, "1", author_id="ann"),
         "record": lambda t: t.record_skill_view("dora", skill, 1),
         "record for x": lambda t: t.record_skill_view("x", skill, 1),
         "mark all seen after": lambda t: t.mark_all_seen("dora", NOW),
         "visit": lambda t: t.visit_skill("carl", skill),
         "add_feedback": lambda t: t.add_feedback(skill, user_id="ann", comment="hello"),
-        "publish": lambda t: publish(t, skill, "new", author_id="ann"),
-        "publish by x": lambda t: publish(t, skill, "newer", author_id="x"),
+        "publish": lambda t: publish(t, slug, "new", author_id="ann"),
+        "publish by x": lambda t: publish(t, slug, "newer", author_id="x"),
         "archive": lambda t: t.archive_skill(skill),
-        "publish hidden": lambda t: publish(t, skill, "hidden", author_id="ann"),
+        "publish hidden": lambda t: publish(t, slug, "hidden", author_id="ann"),
+        "visit what is hidden": lambda t: t.visit_skill("carl", skill),
+        "archive for another": lambda t: t.archive_skill(skill, successor="slug-b"),
+        "visit what has a successor": lambda t: t.visit_skill("carl", skill),
         "restore": lambda t: t.restore_skill(skill),
+        "rename": lambda t: t.rename_skill(skill, f"new-{skill}"),
+        "rename back": lambda t: t.rename_skill(skill, slug),
+        "rename to another's": lambda t: t.rename_skill(skill, "slug-d"),
     }
 
 
@@ -143,7 +155,12 @@ def writes_to_user(user: str) -> dict[str, Ask]:
 def questions() -> Iterator[tuple[str, Ask]]:
     """Every call: about what acme has, about what its twins alone have, and about what acme hides; writes last."""
     yield from about_the_tenant().items()
-    for about, subjects in ((about_user, WHO), (about_skill, IDS), (writes_to_skill, IDS), (writes_to_user, WHO)):
+    for about, subjects in (
+        (about_user, WHO),
+        (about_skill, NAMES),
+        (writes_to_skill, [*IDS, "slug-a", "old-f", "slug-x"]),
+        (writes_to_user, WHO),
+    ):
         for subject in subjects:
             yield from ((f"{name} {subject}", ask) for name, ask in about(subject).items())
     yield "add_user", lambda t: t.add_user("y", email="x@example.com")

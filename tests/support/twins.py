@@ -48,7 +48,7 @@ def rows_of_acme() -> Rows:
         "tenants": [{"id": "acme", "name": "Acme", "slug": "acme", "is_active": True}],
         "users": [{"id": user, "email": f"{user}@example.org", "name": user, "role": "member"} for user in USERS],
         "skills": [
-            {"id": skill, "slug": skill, "name": skill.title(), "description": f"What {skill} does."}
+            {"id": skill, "slug": f"slug-{skill}", "name": skill.title(), "description": f"What {skill} does."}
             | {"category": "general"}
             | {"status": status, "published_version_id": f"{skill}{version}", "published_version": version}
             | {"author_id": "bob", "updated_at": ago(hours=hours), "visible_at": ago(hours=hours)}
@@ -61,6 +61,7 @@ def rows_of_acme() -> Rows:
             | {"files": [], "created_by": "bob"}
             for skill, number in versions
         ],
+        "skill_redirects": [{"slug": f"old-{skill}", "skill_id": skill} for skill, *_ in SKILLS],
         "skill_feedback": [
             {"id": f"{skill} {hours}", "skill_id": skill, "user_id": "bob", "comment": f"{skill} {hours}"}
             | {"feedback_type": "comment", "status": "open", "created_at": ago(hours=hours)}
@@ -91,6 +92,7 @@ def rows_of_twin(tenant_id: str) -> Rows:
         "skills": {"name": "theirs", "category": "theirs", "status": "published" if more else "archived"}
         | {"updated_at": ago(hours=hours), "visible_at": ago(days=-1 if more else 40), "author_id": None},
         "skill_versions": {"description": "theirs", "content": "theirs", "content_hash": "theirs", "created_by": None},
+        "skill_redirects": {"skill_id": "b" if more else "d"},
         "skill_feedback": {"comment": "theirs", "user_id": None, "created_at": ago(hours=hours)},
         "user_skill_views": {"last_viewed_at": ago(hours=2 if more else 0.2), "view_count": 100}
         | ({} if more else {"last_viewed_version": None}),
@@ -117,8 +119,9 @@ def _only_there(table: str, row: dict[str, Any]) -> list[dict[str, Any]]:
     """A user x, a skill x and all that belongs to them, which acme does not have."""
     own: dict[str, dict[str, Any]] = {
         "users": {"id": "x", "email": "x@example.org"},
-        "skills": {"id": "x", "slug": "x", "published_version_id": "x1", "published_version": 1},
+        "skills": {"id": "x", "slug": "slug-x", "published_version_id": "x1", "published_version": 1},
         "skill_versions": {"id": "x1", "skill_id": "x", "version": 1},
+        "skill_redirects": {"slug": "old-x", "skill_id": "x"},
         "skill_feedback": {"id": "x", "skill_id": "x"},
         "feed_checkpoints": {"user_id": "x", "token": "of x"},
     }

@@ -71,15 +71,15 @@ class BatchedCalls:
 
     async def find_views(self, tenant_id: str, user_id: str, skill_ids: Sequence[str]) -> dict[str, UserSkillView]:
         """The user's views of these skills, by skill id."""
-        return await self._views.ask(tenant_id, Lookup(user_id, skill_ids))
+        return await self._views.ask(tenant_id, Lookup.of(user_id, skill_ids))
 
     async def find_updated(self, tenant_id: str, user_id: str, skill_ids: Sequence[str]) -> set[str]:
         """Which of these skills are updated for the user (S1)."""
-        return await self._updated.ask(tenant_id, Lookup(user_id, skill_ids))
+        return await self._updated.ask(tenant_id, Lookup.of(user_id, skill_ids))
 
     async def find_view_states(self, tenant_id: str, user_id: str, skill_ids: Sequence[str]) -> dict[str, ViewState]:
         """Both: the user's views of these skills, by skill id, each with its badge."""
-        return await self._states.ask(tenant_id, Lookup(user_id, skill_ids))
+        return await self._states.ask(tenant_id, Lookup.of(user_id, skill_ids))
 
     async def find_first_page(self, tenant_id: str, user_id: str, limit: int) -> list[WhatsNewItem] | None:
         """The first items of the user's feed (S7); None where it must be walked."""

@@ -2,7 +2,7 @@
 
 from everyskill.model.changes import ChangeItem, VersionFacts, Visit, detect_changes, is_updated
 from everyskill.model.diffs import FileDiff, diff_versions
-from everyskill.model.feedback import FeedbackStatus, FeedbackType, Sentiment, SkillFeedback
+from everyskill.model.feedback import FeedbackStatus, FeedbackType, Sentiment, SkillFeedback, SkillFeedbackPage
 from everyskill.model.skill_pages import SkillPageContent
 from everyskill.model.skills import (
     Outcome,
@@ -35,6 +35,7 @@ __all__ = [
     "Skill",
     "SkillDetail",
     "SkillFeedback",
+    "SkillFeedbackPage",
     "SkillFile",
     "SkillFolder",
     "SkillListItem",

@@ -1,7 +1,7 @@
 """Skills, their versions, and what makes two skill folders the same."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
@@ -35,6 +35,8 @@ BOM = "\ufeff"
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_UUIDS = re.compile(f"{_UUID}(?:\n{_UUID})*")
 
 
 class SkillStatus(StrEnum):
@@ -250,6 +252,14 @@ def check_slug(value: str) -> str:
             "slug", f"must be 1 to {MAX_SLUG_LENGTH} lower-case letters, digits and single hyphens, not {value!r}"
         )
     return value
+
+
+def find_slugs(names: Collection[str]) -> Sequence[str]:
+    """Those of the names that may be slugs. What looks like a UUID, as the ids do that we give, is an id."""
+    # Lists of ids are asked about all the time: one match for all of them.
+    if _UUIDS.fullmatch("\n".join(names)):
+        return ()
+    return [name for name in names if SLUG.fullmatch(name) and not _UUIDS.fullmatch(name)]
 
 
 def hash_of_files(files: Iterable[SkillFile]) -> str:

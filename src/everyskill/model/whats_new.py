@@ -1,13 +1,11 @@
 """The What's New feed: its items, its 30-day window, and the cursor that pages through it."""
 
-import base64
 from datetime import datetime, timedelta
 
-import msgspec
 from msgspec import Struct
 
-from everyskill.errors import InvalidCursor, InvalidInput
-from everyskill.model.inputs import check_id, check_moment, shown
+from everyskill.model.cursors import Cursor
+from everyskill.model.inputs import check_id, check_moment
 
 WINDOW = timedelta(days=30)
 DEFAULT_LIMIT = 10
@@ -33,7 +31,7 @@ class WhatsNewPage(Struct, frozen=True):
     as_of: datetime
 
 
-class FeedCursor(Struct, frozen=True, array_like=True):
+class FeedCursor(Cursor, frozen=True):
     """The last item of a page: the next one starts behind it, newest first, ties by skill id.
 
     `as_of` is the moment of the first page: what became visible after it stands on no page that follows.
@@ -43,17 +41,7 @@ class FeedCursor(Struct, frozen=True, array_like=True):
     updated_at: datetime
     skill_id: str
 
-    def encode(self) -> str:
-        """The cursor as URL-safe text."""
-        return base64.urlsafe_b64encode(msgspec.json.encode(self)).decode().rstrip("=")
-
-    @classmethod
-    def decode(cls, text: str) -> "FeedCursor":
-        """Reads what `encode` wrote. Raises InvalidCursor for anything else."""
-        try:
-            padded = text.encode("ascii") + b"=" * (-len(text) % 4)
-            cursor = msgspec.json.decode(base64.b64decode(padded, altchars=b"-_", validate=True), type=cls)
-            as_of, updated_at = check_moment("as_of", cursor.as_of), check_moment("updated_at", cursor.updated_at)
-            return cls(as_of, updated_at, check_id("skill_id", cursor.skill_id))
-        except (ValueError, AttributeError, RecursionError, InvalidInput) as error:
-            raise InvalidCursor(str(shown(text))) from error
+    def checked(self) -> "FeedCursor":
+        """Returns it with plain values. Raises InvalidInput."""
+        as_of, updated_at = check_moment("as_of", self.as_of), check_moment("updated_at", self.updated_at)
+        return FeedCursor(as_of, updated_at, check_id("skill_id", self.skill_id))

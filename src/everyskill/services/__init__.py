@@ -1,7 +1,8 @@
 """What can be asked and done, one file a noun. Each function takes the tenant first; `handles.Tenant` has them all."""
 
-from everyskill.services.feedback import add_feedback, count_feedback_since
+from everyskill.services.feedback import add_feedback, count_feedback_since, list_feedback
 from everyskill.services.publishing import publish_skill, publish_skills
+from everyskill.services.skill_names import find_new_slug, rename_skill
 from everyskill.services.skill_pages import get_skill_page
 from everyskill.services.skills import (
     archive_skill,
@@ -46,6 +47,7 @@ __all__ = [
     "count_whats_new",
     "create_tenant",
     "end_sessions",
+    "find_new_slug",
     "get_active_user",
     "get_changes",
     "get_changes_for_skills",
@@ -63,6 +65,7 @@ __all__ = [
     "get_whats_new_for_user",
     "get_whats_new_page",
     "list_categories",
+    "list_feedback",
     "list_skills",
     "list_users",
     "list_versions",
@@ -70,6 +73,7 @@ __all__ = [
     "publish_skill",
     "publish_skills",
     "record_skill_view",
+    "rename_skill",
     "restore_skill",
     "visit_skill",
 ]

@@ -28,14 +28,14 @@ async def get_skill_page(
     What changed is compared with the user's view row. Where the page is loaded again, its first load has recorded the
     visit: then it is compared with `before_visit`. A page records the version of `published` at `as_of`.
 
-    Raises SkillNotFound for a skill that is not there, hidden, or another tenant's; InvalidArgument, InvalidIdentifier,
-    InvalidVersion, InvalidTimestamp.
+    Raises SkillNotFound for a skill that is not there, hidden, or another tenant's, and SkillArchived for one that the
+    user viewed; InvalidArgument, InvalidIdentifier, InvalidVersion, InvalidTimestamp.
     """
     user_id = check_id("user_id", user_id)
     slug_or_id = check_id("skill", slug_or_id)
     before = None if before_visit is None else _check_view(before_visit)
     async with tenant._transactions.read(snapshot=True) as connection:
-        skill = await require_skill(connection, slug_or_id)
+        skill = await require_skill(connection, slug_or_id, user_id=user_id)
         [views] = await find_views(connection, [Lookup(user_id, [skill.id])])
         view = views.get(skill.id)
         is_recorded = view is not None and before is not None and _is_same(view.last_viewed_at, before.visited_at)

@@ -1,10 +1,10 @@
 """Skills: archive, restore, get and list them."""
 
-from everyskill.database.catalog import publishing, skills, versions
+from everyskill.database.catalog import names, publishing, skills, versions
 from everyskill.database.catalog.publishing import FoundSkill
 from everyskill.database.catalog.visible_at import allocate_visible_at
 from everyskill.database.transactions import TenantConnection
-from everyskill.errors import InvalidCursor, InvalidIdentifier, SkillNotFound
+from everyskill.errors import InvalidCursor, InvalidIdentifier, SkillArchived, SkillNotFound
 from everyskill.model.inputs import (
     MAX_NAME_LENGTH,
     check_choice,
@@ -27,28 +27,37 @@ DEFAULT_PAGE = 50
 MAX_CATEGORIES = 1_000
 
 
-async def archive_skill(tenant: TenantScope, slug: str) -> Skill:
-    """Hides a skill everywhere and keeps all its rows (S11). Raises SkillNotFound and InvalidIdentifier."""
-    slug = check_slug(slug)
+async def archive_skill(tenant: TenantScope, slug_or_id: str, *, successor: str | None = None) -> Skill:
+    """Hides a skill everywhere and keeps all its rows (S11). Who viewed it is told so, and of its successor.
+
+    `successor` is the slug or id of the skill to use instead; none forgets one that was named before.
+    Raises SkillNotFound, for a successor too, and InvalidIdentifier.
+    """
+    slug_or_id = check_id("skill", slug_or_id)
+    if successor is not None:
+        successor = check_id("successor", successor)
 
     async def archive(connection: TenantConnection) -> Skill:
-        held = await _lock(connection, slug)
-        await publishing.set_status(connection, held.skill.id, SkillStatus.ARCHIVED)
+        held = await lock_named(connection, slug_or_id)
+        successor_id = None if successor is None else (await require_skill(connection, successor)).id
+        if successor_id == held.skill.id:
+            raise InvalidIdentifier("successor", "must be another skill")
+        await publishing.set_status(connection, held.skill.id, SkillStatus.ARCHIVED, successor_id=successor_id)
         return await require_skill(connection, held.skill.id, include_hidden=True)
 
     return await tenant._transactions.run(archive)
 
 
-async def restore_skill(tenant: TenantScope, slug: str) -> Skill:
+async def restore_skill(tenant: TenantScope, slug_or_id: str) -> Skill:
     """Shows an archived skill again (S11): unchanged, it badges nobody; edited meanwhile, it is updated as of now.
 
-    One that never had a version becomes a draft. Does nothing to a skill that is not archived. Raises SkillNotFound and
-    InvalidIdentifier.
+    One that never had a version becomes a draft. Its successor is forgotten. Does nothing to a skill that is not
+    archived. Raises SkillNotFound and InvalidIdentifier.
     """
-    slug = check_slug(slug)
+    slug_or_id = check_id("skill", slug_or_id)
 
     async def restore(connection: TenantConnection) -> Skill:
-        held = await _lock(connection, slug)
+        held = await lock_named(connection, slug_or_id)
         if held.skill.status is SkillStatus.ARCHIVED:
             await _show(connection, held)
         return await require_skill(connection, held.skill.id, include_hidden=True)
@@ -56,16 +65,20 @@ async def restore_skill(tenant: TenantScope, slug: str) -> Skill:
     return await tenant._transactions.run(restore)
 
 
-async def get_skill(tenant: TenantScope, slug_or_id: str, *, include_hidden: bool = False) -> SkillDetail:
-    """A skill by its slug or id, with its published version, text included. Records nothing (S10).
+async def get_skill(
+    tenant: TenantScope, slug_or_id: str, *, include_hidden: bool = False, user_id: str | None = None
+) -> SkillDetail:
+    """A skill by its slug, an old slug or its id, with its published version, text included. Records nothing (S10).
 
     Raises SkillNotFound for a skill that is not there or another tenant's, and for a draft or an archived one unless
-    hidden skills are included; InvalidIdentifier, InvalidArgument.
+    hidden skills are included; SkillArchived where the user of `user_id` viewed it; InvalidIdentifier, InvalidArgument.
     """
     slug_or_id = check_id("skill", slug_or_id)
     check_type("include_hidden", include_hidden, bool)
+    if user_id is not None:
+        user_id = check_id("user_id", user_id)
     async with tenant._transactions.read() as connection:
-        skill = await require_skill(connection, slug_or_id, include_hidden=include_hidden)
+        skill = await require_skill(connection, slug_or_id, include_hidden=include_hidden, user_id=user_id)
         number = skill.published_version
         published = None if number is None else await versions.find_version(connection, skill.id, number)
     return SkillDetail(skill, published)
@@ -115,12 +128,28 @@ async def list_categories(tenant: TenantScope) -> list[str]:
         return await skills.list_categories(connection, limit=MAX_CATEGORIES)
 
 
-async def require_skill(connection: TenantConnection, slug_or_id: str, *, include_hidden: bool = False) -> Skill:
-    """The skill of that slug or id. Raises SkillNotFound, also for a hidden one by default."""
+async def require_skill(
+    connection: TenantConnection, slug_or_id: str, *, include_hidden: bool = False, user_id: str | None = None
+) -> Skill:
+    """The skill of that slug, old slug or id. Raises SkillNotFound, also for a hidden one by default.
+
+    Raises SkillArchived for an archived one that the user viewed.
+    """
     skill = await skills.find_skill(connection, slug_or_id, include_hidden=include_hidden)
-    if skill is None:
+    if skill is not None:
+        return skill
+    found = None if user_id is None else await names.find_archived(connection, slug_or_id, user_id)
+    raise SkillNotFound(slug_or_id) if found is None else SkillArchived(found.slug, found.name, found.successor)
+
+
+async def lock_named(connection: TenantConnection, slug_or_id: str) -> FoundSkill:
+    """The skill of that slug, old slug or id, hidden or not, locked against publishers. Raises SkillNotFound."""
+    skill = await require_skill(connection, slug_or_id, include_hidden=True)
+    # By its id: it may be renamed while this waits for the lock.
+    slug = await names.lock_named_skill(connection, skill.id)
+    if slug is None:
         raise SkillNotFound(slug_or_id)
-    return skill
+    return await _lock(connection, slug)
 
 
 def _read_cursor(cursor: str) -> str:

@@ -3,10 +3,13 @@
 from collections.abc import Iterable
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from everyskill.database.views.record import Missing
 from everyskill.errors import EverySkillError, SkillNotFound, TenantNotFound, UserNotFound
 from everyskill.model.inputs import check_id, check_ids, check_moment, check_version
 from everyskill.model.views import NewUserSkillView, UserSkillView, ViewState
+from everyskill.services.skill_names import find_skill_id
 from everyskill.services.tenant_scope import TenantScope
 
 
@@ -25,8 +28,8 @@ async def record_skill_view(
 
     Concurrent calls share a transaction. A call that is cancelled may have been recorded.
 
-    Raises SkillNotFound for a skill that is not there, hidden, or another tenant's; UserNotFound, TenantNotFound,
-    InvalidIdentifier, InvalidVersion, InvalidTimestamp, Overloaded.
+    Raises SkillNotFound for a skill that is not there, hidden, or another tenant's, and SkillArchived for one that the
+    user viewed; UserNotFound, TenantNotFound, InvalidIdentifier, InvalidVersion, InvalidTimestamp, Overloaded.
     """
     view = NewUserSkillView(
         tenant_id=tenant.tenant_id,
@@ -36,6 +39,10 @@ async def record_skill_view(
         last_viewed_version=None if current_version is None else check_version(current_version),
     )
     missing = await tenant._batched.record(view)
+    if missing == "skill":
+        # Not an id, then: maybe a slug.
+        view = replace(view, skill_id=await find_skill_id(tenant, view.skill_id, view.user_id))
+        missing = await tenant._batched.record(view)
     if missing is not None:
         raise missing_error(missing, tenant.tenant_id, user_id, skill_id)
 
@@ -51,7 +58,7 @@ async def get_user_view(tenant: TenantScope, user_id: str, skill_id: str) -> Use
 async def get_user_views_for_skills(
     tenant: TenantScope, user_id: str, skill_ids: Iterable[str]
 ) -> dict[str, UserSkillView]:
-    """The user's last views by skill id; a skill never viewed is not in the dict.
+    """The user's last views by the ids or slugs asked; a skill never viewed is not in the dict.
 
     One query whatever the number of ids, each asked once; none at all for no ids (S12). Concurrent calls share it.
     Raises TooManyIds above 10,000, InvalidIdentifier, and Overloaded.
@@ -64,7 +71,10 @@ async def get_user_views_for_skills(
 
 
 async def get_updated_skill_ids(tenant: TenantScope, user_id: str, skill_ids: Iterable[str]) -> set[str]:
-    """Which of these skills deserve an Updated badge for the user (S1). Raises as get_user_views_for_skills does."""
+    """Which of these ids or slugs deserve an Updated badge for the user (S1).
+
+    Raises as get_user_views_for_skills does.
+    """
     user_id = check_id("user_id", user_id)
     unique = check_ids("skill_id", skill_ids)
     if not unique:
@@ -73,7 +83,7 @@ async def get_updated_skill_ids(tenant: TenantScope, user_id: str, skill_ids: It
 
 
 async def get_view_states(tenant: TenantScope, user_id: str, skill_ids: Iterable[str]) -> dict[str, ViewState]:
-    """The user's last views by skill id, each with whether it deserves a badge (S1), in one query (S12).
+    """The user's last views by the ids or slugs asked, each with whether it deserves a badge (S1), in one query (S12).
 
     Raises TooManyIds above 10,000, InvalidIdentifier, and Overloaded.
     """

@@ -8,6 +8,8 @@ from everyskill.database.views.visits import SkillChanges, find_changes
 from everyskill.errors import SkillNotFound
 from everyskill.model.changes import ChangeItem, Visit, detect_changes
 from everyskill.model.inputs import check_id, check_ids
+from everyskill.services.skill_names import find_skill_id
+from everyskill.services.skills import require_skill
 from everyskill.services.tenant_scope import TenantScope
 from everyskill.services.views import missing_error
 
@@ -18,7 +20,8 @@ _MAX_READ_HERE = 256 * 1024
 async def get_changes(tenant: TenantScope, user_id: str, skill_id: str) -> list[ChangeItem]:
     """What changed about the skill since the user last saw it; nothing on a first visit. Records nothing.
 
-    Raises SkillNotFound for a skill that is not there, hidden, or another tenant's; InvalidIdentifier.
+    Raises SkillNotFound for a skill that is not there, hidden, or another tenant's, and SkillArchived for one that the
+    user viewed; InvalidIdentifier.
     """
     user_id = check_id("user_id", user_id)
     skill_id = check_id("skill_id", skill_id)
@@ -31,7 +34,7 @@ async def get_changes(tenant: TenantScope, user_id: str, skill_id: str) -> list[
 async def get_changes_for_skills(
     tenant: TenantScope, user_id: str, skill_ids: Iterable[str]
 ) -> dict[str, list[ChangeItem]]:
-    """What get_changes gives, for many skills in one query, by skill id; one that is not there is not in the dict.
+    """What get_changes gives, for many skills in one query, by the ids or slugs asked; one not there is not in it.
 
     No ids take no query (S12). Raises TooManyIds above 10,000, and InvalidIdentifier.
     """
@@ -40,7 +43,7 @@ async def get_changes_for_skills(
     if not unique:
         return {}
     async with tenant._transactions.read() as connection:
-        [found] = await find_changes(connection, [Lookup(user_id, unique)])
+        [found] = await find_changes(connection, [Lookup.of(user_id, unique)])
     return dict(zip(found, await _summarize(tenant, list(found.values())), strict=True))
 
 
@@ -49,11 +52,16 @@ async def visit_skill(tenant: TenantScope, user_id: str, skill_id: str) -> Visit
 
     Both in one transaction, which concurrent visits share. When this returns, it is committed (S14).
 
-    Raises SkillNotFound for a skill that is not there, hidden, or another tenant's; UserNotFound, TenantNotFound,
-    InvalidIdentifier, Overloaded.
+    Raises SkillNotFound for a skill that is not there, hidden, or another tenant's, and SkillArchived for one that the
+    user viewed; UserNotFound, TenantNotFound, InvalidIdentifier, Overloaded.
     """
     user_id = check_id("user_id", user_id)
-    found = await tenant._batched.visit(tenant.tenant_id, user_id, check_id("skill_id", skill_id))
+    skill_id = check_id("skill_id", skill_id)
+    found = await tenant._batched.visit(tenant.tenant_id, user_id, skill_id)
+    if found == "skill":
+        # Not an id, then: maybe a slug.
+        skill_id = await find_skill_id(tenant, skill_id, user_id)
+        found = await tenant._batched.visit(tenant.tenant_id, user_id, skill_id)
     if isinstance(found, str):
         raise missing_error(found, tenant.tenant_id, user_id, skill_id)
     [summary] = await _summarize(tenant, [found])
@@ -61,8 +69,9 @@ async def visit_skill(tenant: TenantScope, user_id: str, skill_id: str) -> Visit
 
 
 async def _find(connection: TenantConnection, user_id: str, skill_id: str) -> SkillChanges:
-    [found] = await find_changes(connection, [Lookup(user_id, [skill_id])])
+    [found] = await find_changes(connection, [Lookup.of(user_id, [skill_id])])
     if skill_id not in found:
+        await require_skill(connection, skill_id, user_id=user_id)
         raise SkillNotFound(skill_id)
     return found[skill_id]
 

@@ -1,15 +1,16 @@
 """Asks about feedback and adds it."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from everyskill.database.rules import IS_PUBLISHED
 from everyskill.database.statements import Statement, read_row, read_rows
 from everyskill.database.transactions import TenantConnection, translate_constraint_errors
 from everyskill.errors import SkillNotFound, UserNotFound
-from everyskill.model.feedback import FeedbackType, Sentiment, SkillFeedback
+from everyskill.model.feedback import FeedbackCursor, FeedbackType, Sentiment, SkillFeedback
 
 _COLUMNS = """
-    f.id, f.skill_id, f.skill_version_id, f.user_id, f.feedback_type, f.sentiment, f.comment, f.status, f.created_at
+    f.id, f.skill_id, f.skill_version_id, f.user_id, f.feedback_type, f.sentiment, f.comment, f.status, f.created_at,
+    (SELECT users.name FROM users WHERE users.tenant_id = :tenant_id AND users.id = f.user_id) AS user_name
 """
 
 # How much feedback came after a moment: one range of skill_feedback_skill_created_idx. The moment is rounded to the
@@ -24,11 +25,14 @@ COUNT_FEEDBACK_SINCE = Statement("""
       ) AS counted
 """)
 
-# The newest feedback, by skill_feedback_skill_created_idx backwards.
+# A page of the feedback, newest first, by skill_feedback_skill_created_idx backwards; the users by users_pkey. The
+# first condition follows from the second, and lets the index scan start at the cursor.
 LIST_FEEDBACK = Statement(f"""
     SELECT {_COLUMNS}
       FROM skill_feedback AS f
      WHERE f.tenant_id = :tenant_id AND f.skill_id = :skill_id
+       AND f.created_at <= :after_created_at
+       AND (f.created_at < :after_created_at OR f.id > :after_id)
      ORDER BY f.created_at DESC, f.id
      LIMIT :limit
 """)
@@ -44,6 +48,10 @@ INSERT_FEEDBACK = Statement(f"""
 """)
 
 
+# Before the first item: later than any.
+_BEGINNING = FeedbackCursor(datetime.max.replace(tzinfo=UTC), "")
+
+
 async def count_feedback_since(
     connection: TenantConnection, skill_id: str, since: datetime, *, at_most: int | None = None
 ) -> int:
@@ -51,9 +59,18 @@ async def count_feedback_since(
     return int(await connection.fetch_value(COUNT_FEEDBACK_SINCE, skill_id=skill_id, since=since, at_most=at_most))
 
 
-async def list_feedback(connection: TenantConnection, skill_id: str, *, limit: int) -> list[SkillFeedback]:
-    """The newest feedback on the skill."""
-    return read_rows(await connection.fetch(LIST_FEEDBACK, skill_id=skill_id, limit=limit), SkillFeedback)
+async def list_feedback(
+    connection: TenantConnection, skill_id: str, *, limit: int, after: FeedbackCursor = _BEGINNING
+) -> list[SkillFeedback]:
+    """The newest feedback on the skill, behind the cursor."""
+    rows = await connection.fetch(
+        LIST_FEEDBACK,
+        skill_id=skill_id,
+        after_created_at=after.created_at,
+        after_id=after.feedback_id,
+        limit=limit,
+    )
+    return read_rows(rows, SkillFeedback)
 
 
 async def insert_feedback(

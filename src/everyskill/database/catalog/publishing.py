@@ -104,7 +104,7 @@ PUBLISH_VERSIONS = Statement("""
 # Archives or restores a skill, by skills_pkey.
 SET_STATUS = Statement("""
     UPDATE skills AS s
-       SET status = :status,
+       SET status = :status, successor_id = :successor_id,
            updated_at = coalesce(:updated_at, s.updated_at), visible_at = coalesce(:visible_at, s.visible_at)
      WHERE s.tenant_id = :tenant_id AND s.id = :skill_id
 """)
@@ -224,11 +224,19 @@ async def set_status(
     skill_id: str,
     status: SkillStatus,
     *,
+    successor_id: str | None = None,
     updated_at: datetime | None = None,
     visible_at: datetime | None = None,
 ) -> None:
     """Archives or restores a skill. A time that is None stays as it is."""
-    await connection.execute(SET_STATUS, skill_id=skill_id, status=status, updated_at=updated_at, visible_at=visible_at)
+    await connection.execute(
+        SET_STATUS,
+        skill_id=skill_id,
+        status=status,
+        successor_id=successor_id,
+        updated_at=updated_at,
+        visible_at=visible_at,
+    )
 
 
 async def lock_author_views(connection: TenantConnection, user_id: str, skill_ids: Collection[str]) -> None:

@@ -1,5 +1,6 @@
 """Asks about skills as the catalog shows them now."""
 
+from everyskill.database.catalog.names import skill_of
 from everyskill.database.rules import IS_PUBLISHED, IS_UPDATED
 from everyskill.database.statements import Statement, read_row, read_rows
 from everyskill.database.transactions import TenantConnection
@@ -11,16 +12,11 @@ SKILL_COLUMNS = """
     coalesce(s.announced_version, s.published_version) AS announced_version, s.author_id, s.created_at, s.updated_at
 """
 
-# One skill, by skills_pkey, else by skills_tenant_id_slug_unique: a slug may look like an id, which never changes.
+# One skill by its id, its slug or an old one, by skills_pkey.
 FIND_SKILL = Statement(f"""
     SELECT {SKILL_COLUMNS}
-      FROM (SELECT s.*, 1 AS choice FROM skills AS s WHERE s.tenant_id = :tenant_id AND s.id = :slug_or_id
-             UNION ALL
-            SELECT s.*, 2 AS choice FROM skills AS s WHERE s.tenant_id = :tenant_id AND s.slug = :slug_or_id
-           ) AS s
+      FROM {skill_of(":slug_or_id")} AS s
      WHERE :include_hidden::boolean OR {IS_PUBLISHED}
-     ORDER BY s.choice
-     LIMIT 1
 """)
 
 _LISTED = "s.id, s.name, s.slug, s.description, s.category, s.status, s.published_version, s.updated_at"
@@ -63,7 +59,7 @@ LIST_CATEGORIES = Statement(f"""
 
 
 async def find_skill(connection: TenantConnection, slug_or_id: str, *, include_hidden: bool = False) -> Skill | None:
-    """The skill of that slug or id; a draft or an archived one only where hidden skills are included."""
+    """The skill of that slug, old slug or id; a draft or an archived one only where hidden skills are included."""
     row = await connection.fetch_row(FIND_SKILL, slug_or_id=slug_or_id, include_hidden=include_hidden)
     return read_row(row, Skill)
 

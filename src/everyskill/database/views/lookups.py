@@ -1,30 +1,46 @@
 """Asks what users saw, and which of it was updated since; many users at once."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec import Struct
 
+from everyskill.database.catalog.names import skill_id_of
 from everyskill.database.rules import IS_UPDATED, SKILL_OF_VIEW
 from everyskill.database.statements import Statement, row_reader, to_json
 from everyskill.database.transactions import TenantConnection
+from everyskill.model.skills import find_slugs
 from everyskill.model.views import UserSkillView, ViewState
 
 
-class Lookup(Struct, frozen=True):
-    """Some skills that one user is asked about."""
+class Lookup(Struct, frozen=True, omit_defaults=True):
+    """Some skills that one user is asked about; `slugs` are those of the ids that may be slugs, and tried as both."""
 
     user_id: str
     skill_ids: Sequence[str]
+    slugs: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, user_id: str, names: Collection[str]) -> "Lookup":
+        """Skills by their ids or slugs."""
+        return cls(user_id, list(names), find_slugs(names))
 
 
 # Lookups as rows, each with its place from 1 up. One JSON value costs half of what parallel arrays of all ids do.
 LOOKUPS = """
-    ROWS FROM (json_to_recordset(:lookups::json) AS (user_id text, skill_ids text[]))
-    WITH ORDINALITY AS asked (user_id, skill_ids, place)
+    ROWS FROM (json_to_recordset(:lookups::json) AS (user_id text, skill_ids text[], slugs text[]))
+    WITH ORDINALITY AS asked (user_id, skill_ids, slugs, place)
+"""
+
+# The skills of a lookup that were asked about by a slug. Where all are asked about by their ids, this is not begun.
+ASKED_BY_SLUG = f"""
+    SELECT wanted.slug AS asked_as, named.skill_id
+      FROM unnest(asked.slugs) AS wanted (slug)
+      JOIN LATERAL (SELECT {skill_id_of("wanted.slug")} AS skill_id OFFSET 0) AS named
+        ON named.skill_id <> wanted.slug
 """
 
 _SEEN = """
-    SELECT seen.id, seen.tenant_id, seen.user_id, seen.skill_id,
+    SELECT seen.skill_id AS asked_as, seen.id, seen.tenant_id, seen.user_id, seen.skill_id,
            seen.last_viewed_at, seen.last_viewed_version, seen.view_count
       FROM user_skill_views AS seen
      WHERE seen.tenant_id = :tenant_id AND seen.user_id = asked.user_id
@@ -42,6 +58,11 @@ ASKED_VIEWS = f"""
           FROM unnest(asked.skill_ids) AS wanted (skill_id)
           JOIN LATERAL ({_SEEN} AND seen.skill_id = wanted.skill_id OFFSET 0) AS one ON true
          WHERE NOT {_HAS_SKIPPING_SCANS}
+         UNION ALL
+        SELECT named.asked_as, one.id, one.tenant_id, one.user_id, one.skill_id,
+               one.last_viewed_at, one.last_viewed_version, one.view_count
+          FROM ({ASKED_BY_SLUG}) AS named
+          JOIN LATERAL ({_SEEN} AND seen.skill_id = named.skill_id OFFSET 0) AS one ON true
         OFFSET 0
     ) AS v
 """
@@ -55,7 +76,7 @@ FIND_VIEWS = Statement(f"""
 
 # Which views are updated.
 FIND_UPDATED = Statement(f"""
-    SELECT asked.place, v.skill_id
+    SELECT asked.place, v.asked_as
       FROM {LOOKUPS}
       JOIN {ASKED_VIEWS} ON true
       {SKILL_OF_VIEW}
@@ -65,7 +86,7 @@ FIND_UPDATED = Statement(f"""
 # Views with their badges, skills by skills_pkey. A version that is not known, or a skill that this transaction does not
 # see, is no update.
 FIND_VIEW_STATES = Statement(f"""
-    SELECT asked.place, v.skill_id, v.last_viewed_at, v.last_viewed_version, v.view_count,
+    SELECT asked.place, v.asked_as, v.skill_id, v.last_viewed_at, v.last_viewed_version, v.view_count,
            coalesce(
                (SELECT {IS_UPDATED} FROM skills AS s WHERE s.tenant_id = :tenant_id AND s.id = v.skill_id), false
            ) AS is_updated
@@ -78,10 +99,10 @@ _read_state = row_reader(ViewState)
 
 
 async def find_views(connection: TenantConnection, lookups: Sequence[Lookup]) -> list[dict[str, UserSkillView]]:
-    """For each lookup, in order, the user's views by skill id; a skill never viewed is not in it."""
+    """For each lookup, in order, the user's views by what was asked; a skill never viewed is not in it."""
     found: list[dict[str, UserSkillView]] = [{} for _ in lookups]
     for row in await connection.fetch(FIND_VIEWS, lookups=to_json(lookups)):
-        found[row["place"] - 1][row["skill_id"]] = _read_view(row)
+        found[row["place"] - 1][row["asked_as"]] = _read_view(row)
     return found
 
 
@@ -89,13 +110,13 @@ async def find_updated(connection: TenantConnection, lookups: Sequence[Lookup]) 
     """For each lookup, in order, which of its skills are updated for the user (S1)."""
     found: list[set[str]] = [set() for _ in lookups]
     for row in await connection.fetch(FIND_UPDATED, lookups=to_json(lookups)):
-        found[row["place"] - 1].add(row["skill_id"])
+        found[row["place"] - 1].add(row["asked_as"])
     return found
 
 
 async def find_view_states(connection: TenantConnection, lookups: Sequence[Lookup]) -> list[dict[str, ViewState]]:
-    """Both at once: for each lookup, in order, the user's views by skill id, each with its badge."""
+    """Both at once: for each lookup, in order, the user's views by what was asked, each with its badge."""
     found: list[dict[str, ViewState]] = [{} for _ in lookups]
     for row in await connection.fetch(FIND_VIEW_STATES, lookups=to_json(lookups)):
-        found[row["place"] - 1][row["skill_id"]] = _read_state(row)
+        found[row["place"] - 1][row["asked_as"]] = _read_state(row)
     return found

@@ -10,7 +10,7 @@ from msgspec import Struct
 from everyskill.database.rules import IS_PUBLISHED, IS_UPDATED
 from everyskill.database.statements import Statement, row_reader, to_json
 from everyskill.database.transactions import TenantConnection
-from everyskill.database.views.lookups import LOOKUPS, Lookup
+from everyskill.database.views.lookups import ASKED_BY_SLUG, LOOKUPS, Lookup
 from everyskill.database.views.record import Missing, record_views
 from everyskill.model.changes import MAX_NEW_FEEDBACK, VersionFacts
 from everyskill.model.skills import SkillFile, SkillStatus
@@ -24,7 +24,7 @@ _IS_COMPARED = f"s.published_version <> v.last_viewed_version AND {IS_UPDATED}"
 # user_skill_views_tenant_user_skill_unique, skill_versions_tenant_id_skill_id_version_unique and
 # skill_feedback_skill_created_idx.
 FIND_CHANGES = Statement(f"""
-    SELECT asked.place, s.id AS skill_id, s.status, s.updated_at, s.published_version,
+    SELECT asked.place, wanted.asked_as, s.id AS skill_id, s.status, s.updated_at, s.published_version,
            coalesce(s.announced_version, s.published_version) AS announced_version,
            v.id, v.tenant_id, v.user_id, v.last_viewed_at, v.last_viewed_version, v.view_count,
            published.description AS published_description, published.files AS published_files,
@@ -39,7 +39,11 @@ FIND_CHANGES = Statement(f"""
            -- Read after the snapshot was taken, and never before what is shown, though the clock was set back.
            greatest(clock_timestamp(), s.updated_at) AS as_of
       FROM {LOOKUPS}
-      JOIN unnest(asked.skill_ids) AS wanted (skill_id) ON true
+      JOIN LATERAL (
+          SELECT by_id AS asked_as, by_id AS skill_id FROM unnest(asked.skill_ids) AS by_id
+           UNION ALL {ASKED_BY_SLUG}
+          OFFSET 0
+      ) AS wanted ON true
       JOIN LATERAL (
           SELECT skills.id, skills.status, skills.updated_at, skills.published_version_id, skills.published_version,
                  skills.announced_version
@@ -104,10 +108,10 @@ class SkillChanges(Struct, frozen=True):
 
 
 async def find_changes(connection: TenantConnection, lookups: Sequence[Lookup]) -> list[dict[str, SkillChanges]]:
-    """For each lookup, in order, what changed in its skills, by id; without skills that are hidden or not there."""
+    """For each lookup, in order, what changed in its skills, by what was asked; without what is hidden or not there."""
     found: list[dict[str, SkillChanges]] = [{} for _ in lookups]
     for row in await connection.fetch(FIND_CHANGES, lookups=to_json(lookups)):
-        found[row["place"] - 1][row["skill_id"]] = _skill_changes(row)
+        found[row["place"] - 1][row["asked_as"]] = _skill_changes(row)
     return found
 
 

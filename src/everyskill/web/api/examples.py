@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+from msgspec.structs import replace
+
 from everyskill.model import (
     ChangeItem,
     FeedbackStatus,
@@ -13,6 +15,7 @@ from everyskill.model import (
     Skill,
     SkillDetail,
     SkillFeedback,
+    SkillFeedbackPage,
     SkillFile,
     SkillListItem,
     SkillListPage,
@@ -25,6 +28,7 @@ from everyskill.model import (
     WhatsNewItem,
     WhatsNewPage,
 )
+from everyskill.model.feedback import FeedbackCursor
 from everyskill.model.whats_new import FeedCursor
 
 SKILL_ID = "0b7e1f0c-5a5e-4a51-9d0e-3f0c9a8a2f11"
@@ -98,5 +102,8 @@ FEEDBACK = SkillFeedback(
     comment="Could it also look at the tests?",
     status=FeedbackStatus.OPEN,
     created_at=_NOW,
+    user_name="Ann",
 )
+FEEDBACK_PAGE = SkillFeedbackPage([FEEDBACK], FeedbackCursor(_NOW, "c2f1").encode())
+ARCHIVED = replace(SKILL, status=SkillStatus.ARCHIVED)
 PUBLICATION = Publication(SKILL_ID, "code-review", 4, Outcome.UPDATED, SkillStatus.PUBLISHED)
