@@ -17,7 +17,8 @@ from everyskill.model.skills import DEFAULT_CATEGORY, Skill, SkillFolder, SkillS
 LOCK_SKILLS = Statement("""
     SELECT s.slug FROM skills AS s
      WHERE s.tenant_id = :tenant_id AND s.slug = ANY (:slugs::text[])
-     ORDER BY s.slug
+     -- Not in the order of the index, which might be read from end to end for that.
+     ORDER BY s.slug COLLATE "C"
        FOR NO KEY UPDATE
 """)
 
@@ -51,7 +52,7 @@ INSERT_SKILLS = Statement("""
     INSERT INTO skills (tenant_id, slug, name, description, category, author_id, visible_at)
     SELECT :tenant_id, given.slug, given.name, given.description, given.category, :author_id, 'epoch'
       FROM json_to_recordset(:rows::json) AS given (slug text, name text, description text, category text)
-     ORDER BY given.slug
+     ORDER BY given.slug COLLATE "C"
     ON CONFLICT ON CONSTRAINT skills_tenant_id_slug_unique DO NOTHING
 """)
 
