@@ -201,6 +201,24 @@ class VersionNotFound(NotFound):
 
 
 @dataclass(eq=False)
+class SkillFileNotFound(NotFound):
+    """The version has no file of this path."""
+
+    path: str
+    code = "skill_file_not_found"
+    sentence = "There is no file {path!r} in this version of the skill."
+
+
+@dataclass(eq=False)
+class FileNotKept(NotFound):
+    """The version has this file, but only its hash is known: it is too large, or older than contents are kept."""
+
+    path: str
+    code = "file_not_kept"
+    sentence = "The content of {path!r} is not kept. Import the skill again, unless the file is too large."
+
+
+@dataclass(eq=False)
 class ViewNotFound(NotFound):
     """The user never viewed the skill, whatever the reason."""
 

@@ -70,10 +70,15 @@ class Tenant(TenantScope):
     get_skill = services.get_skill
     get_skill_page = services.get_skill_page
     list_skills = services.list_skills
+    list_slugs = services.list_slugs
     list_categories = services.list_categories
     list_versions = services.list_versions
     get_version = services.get_version
     compare_versions = services.compare_versions
+    list_files = services.list_files
+    read_file = services.read_file
+    get_archive = services.get_archive
+    prune_files = services.prune_files
     add_feedback = services.add_feedback
     list_feedback = services.list_feedback
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import pytest
 from everyskill.errors import DatabaseUnreachable, SkillFolderError, SkillNotFound, TenantNotFound, UserNotFound
 from everyskill.handles import Database, Tenant
 from everyskill.skill_folders import ImportReport, import_skill_folders
+from everyskill.skill_folders.bulk import FolderRead, ImportedAs, publish_folders
 from tests.support.databases import Clone
 from tests.support.skill_folders import BROKEN, MAX_PATH, dig, write_skill
-from tests.support.skills import is_badged, publish
+from tests.support.skills import folder, is_badged, publish
 
 
 async def test_new_changed_and_unchanged_folders_are_told_apart(acme: Tenant, skills_folder: Path) -> None:
@@ -252,3 +254,56 @@ async def test_a_database_that_goes_away_stops_the_import(acme: Tenant, clone: C
 
     with pytest.raises(DatabaseUnreachable):
         await import_skill_folders(acme, skills_folder)
+
+
+async def test_many_folders_are_published_together(acme: Tenant, skills_folder: Path, queries: list[str]) -> None:
+    for number in range(60):
+        write_skill(skills_folder, f"skill-{number}")
+    await import_skill_folders(acme, skills_folder)
+    for changed in (False, True):
+        for number in range(60 if changed else 0):
+            write_skill(skills_folder, f"skill-{number}", body="Another.")
+        queries.clear()
+        report = await import_skill_folders(acme, skills_folder, note="All of them")
+        assert len(report.updated if changed else report.unchanged) == 60
+        assert len(queries) <= 20
+    assert (await acme.list_versions("skill-3"))[0].note == "All of them"
+
+
+async def test_a_folder_that_cannot_be_published_stops_no_other_of_its_batch(acme: Tenant) -> None:
+    read: list[FolderRead] = [(Path(slug), folder(slug)) for slug in ("a", "b", "c")]
+    read[1:1] = [(Path("bad"), folder("bad", name=" ")), (Path("worse"), SkillFolderError("worse", 3, "is broken"))]
+    published = [outcome async for outcome in publish_folders(acme, iter(read), Path(), ImportedAs())]
+    assert [path.name for path, _ in published] == ["a", "bad", "worse", "b", "c"]
+    assert [str(outcome) for _, outcome in published if isinstance(outcome, SkillFolderError)] == [
+        "bad: name must not be empty",
+        "worse:3: is broken",
+    ]
+    assert await acme.list_slugs() == {"a", "b", "c"}
+
+
+async def test_a_dry_run_says_what_would_be_done_and_does_nothing(
+    acme: Tenant, tmp_path: Path, owner: asyncpg.Connection
+) -> None:
+    for name in ("same", "changed", "gone"):
+        write_skill(tmp_path, name)
+    await import_skill_folders(acme, tmp_path)
+    shutil.rmtree(tmp_path / "gone")
+    write_skill(tmp_path, "changed", body="Another.")
+    write_skill(tmp_path, "new")
+    planned = await import_skill_folders(acme, tmp_path, archive_missing=True, dry_run=True)
+    assert await owner.fetchval("SELECT count(*) FROM skill_versions") == 3
+    assert planned == await import_skill_folders(acme, tmp_path, archive_missing=True)
+    assert (planned.added, planned.updated, planned.archived) == (["new"], ["changed"], ["gone"])
+
+
+async def test_with_a_source_only_skills_of_that_source_are_archived(acme: Tenant, tmp_path: Path) -> None:
+    for tree in ("ours", "theirs"):
+        write_skill(tmp_path / tree, f"{tree}-one")
+        write_skill(tmp_path / tree, f"{tree}-two")
+        await import_skill_folders(acme, tmp_path / tree, source=tree)
+    shutil.rmtree(tmp_path / "ours" / "ours-two")
+    report = await import_skill_folders(acme, tmp_path / "ours", source="ours", archive_missing=True)
+    assert report.archived == ["ours-two"]
+    assert await acme.list_slugs() == {"ours-one", "theirs-one", "theirs-two"}
+    assert await acme.list_slugs(source="theirs") == {"theirs-one", "theirs-two"}

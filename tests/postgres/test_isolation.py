@@ -19,7 +19,7 @@ from everyskill.database.statements import Statement
 from everyskill.errors import DatabaseUnreachable, EverySkillError
 from everyskill.handles import Database, Tenant
 from tests.support.databases import Clone, add_tenant
-from tests.support.skills import publish
+from tests.support.skills import folder, publish
 
 ENTER = "SELECT set_config('app.current_tenant_id', $1, true)"
 KEPT = {"tenants", "skill_versions"}
@@ -286,6 +286,13 @@ QUESTIONS: dict[str, Ask] = {
     "compare_versions": lambda t, x: t.compare_versions(x["skill"], 1, 1),
     "archive_skill": lambda t, x: t.archive_skill(x["slug"]),
     "restore_skill": lambda t, x: t.restore_skill(x["slug"]),
+    "get_version": lambda t, x: t.get_version(x["slug"], 1),
+    "list_files": lambda t, x: t.list_files(x["slug"]),
+    "read_file": lambda t, x: t.read_file(x["skill"], "SKILL.md"),
+    "get_archive": lambda t, x: t.get_archive(x["slug"]),
+    "list_slugs": lambda t, x: t.list_slugs(source=x["slug"]),
+    "prune_files": lambda t, x: t.prune_files(dry_run=True),
+    "publish_skills by": lambda t, x: t.publish_skills([folder("fresh")], author_id=x["user"], dry_run=True),
     "publish_skill by": lambda t, x: publish(t, "fresh", author_id=x["user"]),
     "list_skills": lambda t, x: t.list_skills(x["user"], text=x["slug"]),
     # Last, as from then on the tenant has a user of that id.

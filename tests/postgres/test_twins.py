@@ -16,6 +16,7 @@ from typing import Any
 import asyncpg
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 import everyskill.database
 from everyskill.database.feed import walk
@@ -26,10 +27,11 @@ from everyskill.database.statements import Statement
 from everyskill.embedded import EmbeddedServer
 from everyskill.errors import EverySkillError
 from everyskill.handles import Database, Tenant
+from everyskill.model import SkillFile, SkillFolder
 from everyskill.model.whats_new import FeedCursor
 from tests.support.databases import Clone, cloned, open_database
 from tests.support.pgbouncer import PgBouncer
-from tests.support.skills import publish
+from tests.support.skills import folder, publish
 from tests.support.twins import NOW, TWINS, USERS, put, rows_of_acme, rows_of_twin
 
 LONG_AGO = NOW - timedelta(days=365)
@@ -70,6 +72,23 @@ async def first_pages(tenant: Tenant, max_lookups: int) -> Any:
         return await find_first_pages(connection, [FeedLookup(user, 10) for user in WHO], max_lookups=max_lookups)
 
 
+async def archived(tenant: Tenant, skill: str) -> bytes:
+    """A zip, whole."""
+    return b"".join([piece async for piece in (await tenant.get_archive(skill)).pieces])
+
+
+async def compared(tenant: Tenant, skill: str) -> Any:
+    """How the last two versions differ."""
+    newest = (await tenant.list_versions(skill))[0].version
+    return await tenant.compare_versions(skill, newest - 1, newest)
+
+
+def with_script(skill: str, content: bytes) -> SkillFolder:
+    """A skill with a script beside its SKILL.md."""
+    plain, script = folder(skill, "with a script"), SkillFile.of("run.sh", content)
+    return replace(plain, files=(*plain.files, script), contents={script.hash: content})
+
+
 async def count_items(tenant: Tenant, user_id: str) -> int:
     """What the service asks for feeds of more than a hundred alone."""
     async with tenant._transactions.read() as connection:
@@ -83,6 +102,8 @@ def about_the_tenant() -> dict[str, Ask]:
         "list_skills": lambda t: t.list_skills(),
         "list_skills of all": lambda t: t.list_skills(status=None),
         "list_categories": lambda t: t.list_categories(),
+        "list_slugs": lambda t: t.list_slugs(),
+        "unused files": lambda t: t.prune_files(dry_run=True),
         **{f"first_pages {most}": partial(first_pages, max_lookups=most) for most in (1, 3, 4, 5, 64)},
     }
 
@@ -114,6 +135,10 @@ def about_skill(skill: str) -> dict[str, Ask]:
         "list_versions": lambda t: t.list_versions(skill),
         "compare_versions": lambda t: t.compare_versions(skill, 1, 2),
         "get_version_number": lambda t: t.get_version_number(f"{skill}1"),
+        "get_version": lambda t: t.get_version(skill, 1),
+        "list_files": lambda t: t.list_files(skill),
+        "read_file": lambda t: t.read_file(skill, "run.sh"),
+        "get_archive": lambda t: archived(t, skill),
         "count_feedback_since": lambda t: t.count_feedback_since(skill, LONG_AGO),
         "list_feedback": lambda t: t.list_feedback(skill),
         "find_new_slug": lambda t: t.find_new_slug(skill),
@@ -141,6 +166,12 @@ def writes_to_skill(skill: str) -> dict[str, Ask]:
         "rename": lambda t: t.rename_skill(skill, f"new-{skill}"),
         "rename back": lambda t: t.rename_skill(skill, slug),
         "rename to another's": lambda t: t.rename_skill(skill, "slug-d"),
+        "publish with a file": lambda t: t.publish_skill(with_script(skill, b"theirs"), source="here"),
+        "publish with another": lambda t: t.publish_skill(with_script(skill, b"one more"), quiet=True),
+        "read what they have too": lambda t: t.read_file(skill, "run.sh", 1),
+        "compare what was published": lambda t: compared(t, skill),
+        "archive as zip": lambda t: archived(t, skill),
+        "list_slugs of": lambda t: t.list_slugs(source="here"),
     }
 
 
@@ -165,6 +196,7 @@ def questions() -> Iterator[tuple[str, Ask]]:
             yield from ((f"{name} {subject}", ask) for name, ask in about(subject).items())
     yield "add_user", lambda t: t.add_user("y", email="x@example.com")
     yield "create", lambda t: t.create("Acme")
+    yield "prune_files", lambda t: t.prune_files()
 
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from everyskill.database.feed.limits import FeedLimits
+from everyskill.database.feed.limits import DEFAULT_LIMITS, FeedLimits
 from everyskill.embedded import EmbeddedServer
 from everyskill.handles import Database, Tenant
 from everyskill.migrations import upgrade
+from everyskill.model.kept_files import DEFAULT_FILE_LIMITS, FileLimits
 from tests.support.pgbouncer import PgBouncer
 
 POSTGRES_VERSIONS = [18, 16]
@@ -94,9 +95,11 @@ async def cloned(
         await admin.close()
 
 
-def open_database(url: str, feed_limits: FeedLimits) -> Database:
-    """A database as everyskill.connect makes it, with other limits of feeds."""
-    return Database(url, pool_size=10, queue_size=10_000, feed_limits=feed_limits)
+def open_database(
+    url: str, feed_limits: FeedLimits = DEFAULT_LIMITS, file_limits: FileLimits = DEFAULT_FILE_LIMITS
+) -> Database:
+    """A database as everyskill.connect makes it, with other limits of feeds and files."""
+    return Database(url, pool_size=10, queue_size=10_000, feed_limits=feed_limits, file_limits=file_limits)
 
 
 async def add_tenant(database: Database, tenant_id: str) -> Tenant:

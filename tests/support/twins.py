@@ -1,6 +1,7 @@
 """Rows of a tenant, and of its neighbours that have the same ids and say something else."""
 
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 import asyncpg
@@ -72,6 +73,12 @@ def rows_of_acme() -> Rows:
             | {"last_viewed_at": ago(hours=hours), "view_count": 1}
             for user, skill, version, hours in VIEWS
         ],
+        "skill_file_contents": [
+            # What is spare is in no version.
+            {"hash": sha256(text).hexdigest(), "is_text": True, "content": f"\\x{text.hex()}"}
+            for text in (b"theirs", b"spare")
+        ],
+        "skill_sources": [{"address": "here", "ref": "main", "synced_at": ago(hours=1)}],
         "feed_checkpoints": [
             # It does not know of f, so a feed that looks f up has learned of it from somebody else.
             {"user_id": "ann", "visible_at": ago(hours=1.5), "pending_skill_ids": [], "token": "of ann"},
@@ -96,6 +103,8 @@ def rows_of_twin(tenant_id: str) -> Rows:
         "skill_feedback": {"comment": "theirs", "user_id": None, "created_at": ago(hours=hours)},
         "user_skill_views": {"last_viewed_at": ago(hours=2 if more else 0.2), "view_count": 100}
         | ({} if more else {"last_viewed_version": None}),
+        "skill_sources": {"ref": "theirs"},
+        "skill_file_contents": {},
         "feed_checkpoints": {"visible_at": ago(hours=hours), "pending_skill_ids": ["b", "d", "f"]},
     }
     rows = {table: [row | changes[table] for row in rows[table]] for table in rows}
@@ -124,6 +133,7 @@ def _only_there(table: str, row: dict[str, Any]) -> list[dict[str, Any]]:
         "skill_redirects": {"slug": "old-x", "skill_id": "x"},
         "skill_feedback": {"id": "x", "skill_id": "x"},
         "feed_checkpoints": {"user_id": "x", "token": "of x"},
+        "skill_file_contents": {"hash": sha256(b"one more").hexdigest(), "content": f"\\x{b'one more'.hex()}"},
     }
     if table == "user_skill_views":
         return [row | {"id": f"{row['id']} {user} x", "user_id": user, "skill_id": "x"} for user in (*USERS, "x")]

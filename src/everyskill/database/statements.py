@@ -26,6 +26,8 @@ def _settings(**settings: str) -> str:
 GENERIC_PLAN = _settings(plan_cache_mode="force_generic_plan", enable_seqscan="off", enable_bitmapscan="off", jit="off")
 # The same with nested loops only, for a join of which no side can be fenced off by OFFSET 0.
 NESTED_LOOP_PLAN = GENERIC_PLAN + _settings(enable_hashjoin="off", enable_mergejoin="off")
+# The same with each table read once, for a question about all of a tenant: nobody knows how many rows will be compared.
+ONE_PASS_PLAN = GENERIC_PLAN + _settings(enable_nestloop="off")
 
 
 class Statement:

@@ -3,6 +3,7 @@
 from everyskill.model.changes import ChangeItem, VersionFacts, Visit, detect_changes, is_updated
 from everyskill.model.diffs import FileDiff, diff_versions
 from everyskill.model.feedback import FeedbackStatus, FeedbackType, Sentiment, SkillFeedback, SkillFeedbackPage
+from everyskill.model.skill_files import FileContent, FileEntry
 from everyskill.model.skill_pages import SkillPageContent
 from everyskill.model.skills import (
     Outcome,
@@ -25,7 +26,9 @@ __all__ = [
     "ChangeItem",
     "FeedbackStatus",
     "FeedbackType",
+    "FileContent",
     "FileDiff",
+    "FileEntry",
     "NewUserSkillView",
     "Outcome",
     "PreviousView",

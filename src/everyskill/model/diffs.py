@@ -1,7 +1,8 @@
 """How two versions of a skill differ, file by file, and line by line where the text is kept."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import SequenceMatcher
+from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
@@ -20,7 +21,7 @@ _Opcode: TypeAlias = tuple[str, int, int, int, int]
 
 
 class FileDiff(Struct, frozen=True):
-    """One file that differs. `lines` is None where only hashes are kept: for all but SKILL.md.
+    """One file that differs. `lines` is None where a text is not kept, or is none.
 
     It is None too where the difference is too large to show; `too_large` then says how many lines that were.
     """
@@ -31,10 +32,32 @@ class FileDiff(Struct, frozen=True):
     too_large: int | None = None
 
 
-def diff_versions(old: SkillVersion, new: SkillVersion, max_lines: int = DEFAULT_DIFF_LINES) -> list[FileDiff]:
-    """What became of each file from one version to the other: SKILL.md first, then the others by path."""
-    others = compare_files(old.files, new.files)
-    return others if old.content == new.content else [diff_texts(old.content, new.content, max_lines), *others]
+def diff_versions(
+    old: SkillVersion,
+    new: SkillVersion,
+    max_lines: int = DEFAULT_DIFF_LINES,
+    *,
+    texts: Mapping[str, str] = MappingProxyType({}),
+) -> list[FileDiff]:
+    """What became of each file from one version to the other: SKILL.md first, then the others by path.
+
+    `texts` has the texts of files by their hash. SKILL.md has `max_lines`, and so have the others together: whoever has
+    no room left is too large.
+    """
+    first = [] if old.content == new.content else [diff_texts(old.content, new.content, max_lines)]
+    before, after = _hashes(old.files), _hashes(new.files)
+    others: list[FileDiff] = []
+    for file in compare_files(old.files, new.files):
+        with_lines = _with_lines(file, before.get(file.path), after.get(file.path), texts, max_lines)
+        max_lines -= sum(kind in ("added", "removed") for kind, _ in with_lines.lines or ())
+        others.append(with_lines)
+    return [*first, *others]
+
+
+def differing_files(old: SkillVersion, new: SkillVersion) -> list[SkillFile]:
+    """The files whose texts show how the versions differ: SKILL.md is in the versions."""
+    paths = {file.path for file in compare_files(old.files, new.files)}
+    return [file for file in (*old.files, *new.files) if file.path in paths]
 
 
 def compare_files(old: Iterable[SkillFile], new: Iterable[SkillFile]) -> list[FileDiff]:
@@ -47,26 +70,46 @@ def compare_files(old: Iterable[SkillFile], new: Iterable[SkillFile]) -> list[Fi
     ]
 
 
-def diff_texts(old: str, new: str, max_lines: int = DEFAULT_DIFF_LINES) -> FileDiff:
-    """A unified diff of two SKILL.md: each line with its kind, without the sign in front.
+def diff_texts(
+    old: str | None, new: str | None, max_lines: int = DEFAULT_DIFF_LINES, *, path: str = SKILL_FILE_NAME
+) -> FileDiff:
+    """A unified diff of two texts: each line with its kind, without the sign in front. None where there is no file.
 
     `max_lines` is how many lines are shown between the first and the last that differ. Where more than half as many
     were removed, or added, they are one block: to search them takes quadratic time.
     """
-    before, after = old.split("\n"), new.split("\n")
+    status: FileStatus = "added" if old is None else "removed" if new is None else "changed"
+    before, after = ([], _lines(new)) if old is None else (_lines(old), []) if new is None else _both(old, new)
     start = _equal_lines(before, after)
     end = _equal_lines(before[start:][::-1], after[start:][::-1])
     removed, added = len(before) - end - start, len(after) - end - start
     first = max(start - _CONTEXT, 0)
     before, after = (lines[first : len(lines) - end + _CONTEXT] for lines in (before, after))
     if removed + added > max_lines or sum(map(len, (*before, *after))) > max_lines * LINE_LENGTH:
-        return FileDiff(SKILL_FILE_NAME, "changed", too_large=removed + added)
+        return FileDiff(path, status, too_large=removed + added)
     if max(removed, added) <= max_lines // 2:
         groups = SequenceMatcher(None, before, after).get_grouped_opcodes(_CONTEXT)
     else:
         groups = iter([_one_block(start - first, removed, added, len(before) - removed)])
     lines = [line for group in groups for line in _hunk(group, before, after, first)]
-    return FileDiff(SKILL_FILE_NAME, "changed", lines)
+    return FileDiff(path, status, lines)
+
+
+def _with_lines(file: FileDiff, old: str | None, new: str | None, texts: Mapping[str, str], max_lines: int) -> FileDiff:
+    """The file with its lines, where the texts of both hashes are kept."""
+    if any(key is not None and key not in texts for key in (old, new)):
+        return file
+    before, after = (None if key is None else texts[key] for key in (old, new))
+    return diff_texts(before, after, max_lines, path=file.path)
+
+
+def _both(old: str, new: str) -> tuple[list[str], list[str]]:
+    return old.split("\n"), new.split("\n")
+
+
+def _lines(text: str | None) -> list[str]:
+    """The lines of a text that is there or not at all: the end of the last line is no line more."""
+    return [] if not text else text.removesuffix("\n").split("\n")
 
 
 def _one_block(start: int, removed: int, added: int, equal: int) -> list[_Opcode]:

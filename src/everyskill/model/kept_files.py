@@ -72,17 +72,14 @@ def contents_to_keep(folder: SkillFolder, limits: FileLimits) -> dict[str, KeptC
     if not folder.contents:
         return {}
     kept, _ = choose_files(folder.files, limits)
-    hashes = dict.fromkeys(file.hash for file in kept if not file.is_skill)
     skill_hashes = {file.hash for file in kept if file.is_skill}
-    return {
-        key: KeptContent.of(_check_content(key, folder.contents[key]))
-        for key in hashes
-        if key in folder.contents and key not in skill_hashes
-    }
+    files = {file.hash: file for file in kept if file.hash in folder.contents and file.hash not in skill_hashes}
+    return {key: KeptContent.of(_check_content(file, folder.contents[key])) for key, file in files.items()}
 
 
-def _check_content(key: str, content: bytes) -> bytes:
-    if sha256(check_type("a content", content, bytes)).hexdigest() != key:
+def _check_content(file: SkillFile, content: bytes) -> bytes:
+    check_type("a content", content, bytes)
+    if len(content) != file.size or sha256(content).hexdigest() != file.hash:
         raise InvalidText("contents", "must have the bytes of each hash")
     return content
 

@@ -58,6 +58,11 @@ class SkillFile(Struct, frozen=True, omit_defaults=True):
     hash: str
     is_executable: bool = False
 
+    @classmethod
+    def of(cls, path: str, content: bytes, *, is_executable: bool = False) -> "SkillFile":
+        """The file that has these bytes."""
+        return cls(path, len(content), sha256(content).hexdigest(), is_executable)
+
     @property
     def is_skill(self) -> bool:
         """Whether this is the SKILL.md itself."""

@@ -1,6 +1,7 @@
 """What can be asked and done, one file a noun. Each function takes the tenant first; `handles.Tenant` has them all."""
 
 from everyskill.services.feedback import add_feedback, count_feedback_since, list_feedback
+from everyskill.services.files import get_archive, list_files, prune_files, read_file
 from everyskill.services.publishing import publish_skill, publish_skills
 from everyskill.services.skill_names import find_new_slug, rename_skill
 from everyskill.services.skill_pages import get_skill_page
@@ -9,6 +10,7 @@ from everyskill.services.skills import (
     get_skill,
     list_categories,
     list_skills,
+    list_slugs,
     restore_skill,
 )
 from everyskill.services.tenants import create_tenant, get_tenant
@@ -49,6 +51,7 @@ __all__ = [
     "end_sessions",
     "find_new_slug",
     "get_active_user",
+    "get_archive",
     "get_changes",
     "get_changes_for_skills",
     "get_session_generation",
@@ -66,12 +69,16 @@ __all__ = [
     "get_whats_new_page",
     "list_categories",
     "list_feedback",
+    "list_files",
     "list_skills",
+    "list_slugs",
     "list_users",
     "list_versions",
     "mark_all_seen",
+    "prune_files",
     "publish_skill",
     "publish_skills",
+    "read_file",
     "record_skill_view",
     "rename_skill",
     "restore_skill",

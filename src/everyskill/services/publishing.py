@@ -65,12 +65,15 @@ async def publish_skills(
     quiet: bool = False,
     source: str | None = None,
     source_paths: Mapping[str, str] | None = None,
+    dry_run: bool = False,
 ) -> list[Publication]:
     """Publishes up to 10,000 folders in one transaction: all become visible at once, or none does.
 
     Each as publish_skill does; `source_paths` has their folders in the source, by slug. Returns what became of each, in
-    the order given. Raises what publish_skill does, and InvalidArgument where two folders have one slug.
+    the order given; with `dry_run` what would, and a skill that is not there has no id. Raises what publish_skill does,
+    and InvalidArgument where two folders have one slug.
     """
+    check_type("dry_run", dry_run, bool)
     provenance = Provenance(
         author_id=author_id,
         author_name=author_name,
@@ -84,6 +87,9 @@ async def publish_skills(
     plain, contents = await tenant.run_in_worker(lambda: _prepare(given, tenant.file_limits))
     if not plain:
         return []
+    if dry_run:
+        async with tenant._transactions.read() as connection:
+            return await _foresee(connection, plain)
     return await tenant._transactions.run(lambda connection: _publish(connection, plain, contents, provenance))
 
 
@@ -117,6 +123,18 @@ async def _publish(
     changed = [folder for folder in stale if not _says_the_same(found[folder.slug], folder)]
     numbers = await _publish_next(connection, changed, found, provenance) if changed else {}
     return [_publication(found[folder.slug].skill, numbers) for folder in folders]
+
+
+async def _foresee(connection: TenantConnection, folders: Sequence[SkillFolder]) -> list[Publication]:
+    found = await publishing.find_skills(connection, [folder.slug for folder in folders])
+    return [_next_publication(found.get(folder.slug), folder) for folder in folders]
+
+
+def _next_publication(found: FoundSkill | None, folder: SkillFolder) -> Publication:
+    if found is None:
+        return Publication("", folder.slug, 1, Outcome.ADDED, SkillStatus.PUBLISHED)
+    number = (found.skill.published_version or 0) + 1
+    return _publication(found.skill, {} if _says_the_same(found, folder) else {found.skill.id: number})
 
 
 async def _lock_or_create(

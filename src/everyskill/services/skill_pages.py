@@ -14,6 +14,7 @@ from everyskill.model.skills import Skill, SkillVersion
 from everyskill.model.views import AnyView, ViewBeforeVisit
 from everyskill.services.skills import require_skill
 from everyskill.services.tenant_scope import TenantScope
+from everyskill.services.versions import find_texts
 
 MAX_FEEDBACK = 50
 # One more than a page lists, which says so.
@@ -43,6 +44,7 @@ async def get_skill_page(
         published = await _find_version(connection, skill, skill.published_version)
         seen = await _find_version(connection, skill, None if previous is None else previous.last_viewed_version)
         feedback_count = await _count_feedback(connection, skill, previous)
+        texts = await _find_texts(connection, seen, published)
         history = await versions.list_versions(connection, skill.id, limit=MAX_VERSIONS)
         newest_feedback = await feedback.list_feedback(connection, skill.id, limit=MAX_FEEDBACK)
         # After the snapshot, and never before what is shown, though the clock was set back.
@@ -54,7 +56,7 @@ async def get_skill_page(
         previous=previous,
         is_recorded=is_recorded,
         changes=detect_changes(previous, skill, feedback_count, seen=seen, published=published),
-        diff=await _diff(tenant, seen, published),
+        diff=await _diff(tenant, seen, published, texts),
         versions=history,
         feedback=newest_feedback,
         as_of=as_of,
@@ -85,7 +87,17 @@ async def _count_feedback(connection: TenantConnection, skill: Skill, previous: 
     return await feedback.count_feedback_since(connection, skill.id, previous.last_viewed_at, at_most=at_most)
 
 
-async def _diff(tenant: TenantScope, old: SkillVersion | None, new: SkillVersion | None) -> list[FileDiff]:
+async def _find_texts(
+    connection: TenantConnection, old: SkillVersion | None, new: SkillVersion | None
+) -> dict[str, str]:
+    if old is None or new is None or old.version >= new.version:
+        return {}
+    return await find_texts(connection, old, new)
+
+
+async def _diff(
+    tenant: TenantScope, old: SkillVersion | None, new: SkillVersion | None, texts: dict[str, str]
+) -> list[FileDiff]:
     if old is None or new is None or old.version >= new.version:
         return []
-    return await tenant.run_in_worker(lambda: diff_versions(old, new, tenant._diff_lines))
+    return await tenant.run_in_worker(lambda: diff_versions(old, new, tenant._diff_lines, texts=texts))

@@ -14,6 +14,7 @@ from everyskill.model.inputs import (
     check_type,
     shown,
 )
+from everyskill.model.provenance import MAX_SOURCE_LENGTH
 from everyskill.model.skills import (
     Skill,
     SkillDetail,
@@ -120,6 +121,13 @@ async def list_skills(
             limit=limit + 1,
         )
     return SkillListPage(items[:limit], items[limit - 1].slug if len(items) > limit else None)
+
+
+async def list_slugs(tenant: TenantScope, *, source: str | None = None) -> set[str]:
+    """The slugs of all published skills, or of those that come from a source. Raises InvalidText."""
+    source = None if source is None else check_content("source", source, longest=MAX_SOURCE_LENGTH)
+    async with tenant._transactions.read() as connection:
+        return await skills.list_slugs(connection, source=source)
 
 
 async def list_categories(tenant: TenantScope) -> list[str]:

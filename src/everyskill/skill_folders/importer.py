@@ -1,17 +1,20 @@
-"""Imports a tree of skill folders into a tenant's catalog, one transaction a skill; a broken skill stops no other."""
+"""Imports a tree of skill folders into a tenant's catalog; a broken skill stops no other."""
 
 import asyncio
 import os
 from collections.abc import Callable, Iterable
+from contextlib import aclosing
+from datetime import datetime
 from pathlib import Path
 
 from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from everyskill import services
-from everyskill.errors import InvalidArgument, InvalidIdentifier, InvalidText, SkillFolderError
-from everyskill.model.inputs import MAX_LIMIT
-from everyskill.model.skills import SKILL_FILE_NAME, Outcome, SkillFolder, SkillStatus
+from everyskill.errors import InvalidArgument, SkillFolderError
+from everyskill.model.skills import SKILL_FILE_NAME, Outcome, SkillStatus
 from everyskill.services.tenant_scope import TenantScope
+from everyskill.skill_folders.bulk import ImportedAs, publish_folders
 from everyskill.skill_folders.folder_errors import FolderWarning, folder_error
 from everyskill.skill_folders.reader import read_skill_folders
 from everyskill.skill_folders.slugs import assign_slugs, slug_of_folder
@@ -45,38 +48,64 @@ async def import_skill_folders(
     root: str | os.PathLike[str],
     *,
     author_id: str | None = None,
+    author_name: str | None = None,
+    note: str | None = None,
+    authored_at: datetime | None = None,
+    quiet: bool = False,
+    source: str | None = None,
     archive_missing: bool = False,
     full_depth: bool = False,
+    dry_run: bool = False,
     on_progress: OnProgress | None = None,
 ) -> ImportReport:
     """Publishes every skill folder below `root`. Broken ones are reported, and the rest is published all the same.
 
     `full_depth` looks for skills below skills too. `archive_missing` archives the published skills that have no folder
-    there; a broken folder is a folder, and so is each one below it. It archives nothing where one cannot be listed.
+    there; a broken folder is a folder, and so is each one below it. It archives nothing where one cannot be listed, and
+    with a `source` only skills of that source. `dry_run` changes nothing, and reports what would be done.
     `on_progress` is called after each folder with the number done, the number of all, and the folder.
 
-    Raises SkillFolderError for a root without a skill, InvalidArgument for one that is no path, UserNotFound for an
-    unknown author, TenantNotFound, and DatabaseNotReady, which leaves the rest of the folders out.
+    What is said of the author, the reason and the source is as for `publish_skill`. Several hundred folders become
+    visible at once. Raises SkillFolderError for a root without a skill, InvalidArgument for one that is no path,
+    UserNotFound for an unknown author, TenantNotFound, what `publish_skill` raises for what is said, and
+    DatabaseNotReady, which leaves the rest of the folders out.
     """
     top = _check_path(root)
+    said = ImportedAs(
+        author_id=author_id,
+        author_name=author_name,
+        note=note,
+        authored_at=authored_at,
+        quiet=quiet,
+        source=source,
+        dry_run=dry_run,
+    )
     folders = await asyncio.to_thread(list_skill_folders, top, full_depth=full_depth)
+    # Checks what is said, once for all.
+    await services.publish_skills(tenant, [], **asdict(said))
     if author_id is not None:
         await services.get_user(tenant, author_id)
     report = ImportReport()
     broken: list[Path] = []
+    done = 0
     slugs = set(assign_slugs(folders, root=top).values())
-    results = read_skill_folders(folders, root=top, on_warning=report.warnings.append)
-    for done in range(1, len(folders) + 1):
-        folder, skill = await asyncio.to_thread(next, results)
-        if isinstance(skill, SkillFolderError):
-            broken.append(folder)
-        else:
-            slugs.add(skill.slug)
-        await _publish_or_report(tenant, folder, skill, author_id, report)
-        if on_progress is not None:
-            on_progress(done, len(folders), folder)
+    results = read_skill_folders(folders, root=top, file_limits=tenant.file_limits, on_warning=report.warnings.append)
+    async with aclosing(publish_folders(tenant, results, top, said)) as batches:
+        async for folder, outcome in batches:
+            done += 1
+            if isinstance(outcome, SkillFolderError):
+                broken.append(folder)
+                report.failed.append(_failure(outcome))
+            else:
+                slugs.add(outcome.slug)
+                _list_for(report, outcome.outcome, outcome.status).append(outcome.slug)
+            if on_progress is not None:
+                on_progress(done, len(folders), folder)
     if archive_missing:
-        await _archive_missing(tenant, top, slugs, broken, report)
+        missing = await _find_missing(tenant, top, slugs, broken, report, source=source)
+        for slug in missing if not dry_run else ():
+            await services.archive_skill(tenant, slug)
+        report.archived.extend(missing)
     return report
 
 
@@ -95,25 +124,6 @@ def _check_path(root: str | os.PathLike[str]) -> Path:
         raise InvalidArgument("root", "a str or an os.PathLike[str]", f"a {type(root).__name__}") from error
 
 
-async def _publish_or_report(
-    tenant: TenantScope,
-    folder: Path,
-    skill: SkillFolder | SkillFolderError,
-    author_id: str | None,
-    report: ImportReport,
-) -> None:
-    try:
-        if isinstance(skill, SkillFolderError):
-            raise skill
-        publication = await services.publish_skill(tenant, skill, author_id=author_id)
-    except SkillFolderError as error:
-        report.failed.append(_failure(error))
-    except (InvalidIdentifier, InvalidText) as error:
-        report.failed.append(_failure(folder_error(folder, f"{error.field} {error.reason}")))
-    else:
-        _list_for(report, publication.outcome, publication.status).append(publication.slug)
-
-
 def _failure(error: SkillFolderError) -> ImportFailure:
     return ImportFailure(error.path, error.line, error.reason)
 
@@ -124,19 +134,23 @@ def _list_for(report: ImportReport, outcome: Outcome, status: SkillStatus) -> li
     return {Outcome.ADDED: report.added, Outcome.UPDATED: report.updated, Outcome.UNCHANGED: report.unchanged}[outcome]
 
 
-async def _archive_missing(
-    tenant: TenantScope, root: Path, slugs: set[str], broken: list[Path], report: ImportReport
-) -> None:
+async def _find_missing(
+    tenant: TenantScope,
+    root: Path,
+    slugs: set[str],
+    broken: list[Path],
+    report: ImportReport,
+    *,
+    source: str | None,
+) -> list[str]:
     unlisted: list[OSError] = []
     hidden = await asyncio.to_thread(_list_folders_below, broken, root, unlisted.append)
     if unlisted or root in broken:
         # A skill at the root is named by what cannot be read.
         where, what = (Path(unlisted[0].filename), "listed") if unlisted else (root, "read")
         report.failed.append(_failure(folder_error(where, f"cannot be {what}, so nothing was archived")))
-        return
-    for slug in sorted(await _published_slugs(tenant) - slugs - set(map(slug_of_folder, hidden))):
-        await services.archive_skill(tenant, slug)
-        report.archived.append(slug)
+        return []
+    return sorted(await services.list_slugs(tenant, source=source) - slugs - set(map(slug_of_folder, hidden)))
 
 
 def _list_folders_below(broken: Iterable[Path], root: Path, on_error: Callable[[OSError], None]) -> list[Path]:
@@ -144,14 +158,3 @@ def _list_folders_below(broken: Iterable[Path], root: Path, on_error: Callable[[
     # tree. Not Path.is_symlink: that raises some errors.
     tops = [folder for folder in broken if folder == root or not os.path.islink(folder)]  # noqa: PTH114
     return [Path(path) for top in tops for path, _, _ in os.walk(top, onerror=on_error)]
-
-
-async def _published_slugs(tenant: TenantScope) -> set[str]:
-    slugs: set[str] = set()
-    cursor: str | None = None
-    while True:
-        page = await services.list_skills(tenant, limit=MAX_LIMIT, cursor=cursor)
-        slugs.update(item.slug for item in page.items)
-        cursor = page.next_cursor
-        if cursor is None:
-            return slugs

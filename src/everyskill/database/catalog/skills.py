@@ -48,6 +48,12 @@ LIST_SKILLS_FOR_USER = Statement(f"""
     {_MATCHES}
 """)
 
+# The slugs of all published skills, or of those of a source, by skills_recent_updates_idx or by all of the tenant.
+LIST_SLUGS = Statement(f"""
+    SELECT s.slug FROM skills AS s
+     WHERE s.tenant_id = :tenant_id AND {IS_PUBLISHED} AND (:source::text IS NULL OR s.source = :source)
+""")
+
 # The first categories in use, by skills_recent_updates_idx or by all skills of the tenant.
 LIST_CATEGORIES = Statement(f"""
     SELECT DISTINCT s.category
@@ -81,6 +87,11 @@ async def list_skills(
     else:
         rows = await connection.fetch(LIST_SKILLS_FOR_USER, user_id=user_id, **filters)
     return read_rows(rows, SkillListItem)
+
+
+async def list_slugs(connection: TenantConnection, *, source: str | None) -> set[str]:
+    """The slugs of all published skills, or of those that come from a source."""
+    return {row["slug"] for row in await connection.fetch(LIST_SLUGS, source=source)}
 
 
 async def list_categories(connection: TenantConnection, *, limit: int) -> list[str]:
