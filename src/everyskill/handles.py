@@ -25,6 +25,7 @@ from everyskill.database.opening import Connect, restarting
 from everyskill.database.people import tenant_list
 from everyskill.errors import DatabaseNotMigrated, DatabaseUnreachable, EverySkillError, InvalidSetting, MissingExtra
 from everyskill.extras import extra
+from everyskill.model.comparisons import Comparisons
 from everyskill.model.kept_files import DEFAULT_FILE_LIMITS, FileLimits
 from everyskill.model.tenants import TenantInfo
 from everyskill.services.tenant_scope import TenantScope
@@ -122,6 +123,7 @@ class Database:
         self._connect: Connect
         self._shares: ConnectionShares
         self._batched: BatchedCalls
+        self._comparisons: Comparisons
         self._workers: Workers
 
     async def __aenter__(self) -> Self:
@@ -136,7 +138,13 @@ class Database:
             self._shares = ConnectionShares(
                 self._pool, size=self._pool_size, queue_size=self._queue_size, call_seconds=self._lock_timeout
             )
-            self._batched = BatchedCalls(self._shares, queue_size=self._queue_size, feed_limits=self._feed_limits)
+            self._comparisons = Comparisons()
+            self._batched = BatchedCalls(
+                self._shares,
+                queue_size=self._queue_size,
+                feed_limits=self._feed_limits,
+                comparisons=self._comparisons,
+            )
             opening.push_async_callback(self._batched.close)
             self._workers = Workers(max_waiting=self._queue_size)
             opening.callback(self._workers.close)
@@ -158,6 +166,7 @@ class Database:
             self._feed_limits,
             self._workers,
             tenant_id,
+            comparisons=self._comparisons,
             diff_lines=self._diff_lines,
             file_limits=self._file_limits,
         )

@@ -206,7 +206,7 @@ async def test_s6_visits_at_once_share_their_statements_and_each_is_told_what_wa
     assert upserts(queries) <= 4
     assert [type(outcome) for outcome in visits[-2:]] == [SkillNotFound, UserNotFound]
     told = [[change.detail for change in visit.changes] for visit in visits[:11] if isinstance(visit, Visit)]
-    assert told == [["v1 → v2"]] * 5 + [[]] * 6
+    assert told == [["v1 → v2", "+1 \N{MINUS SIGN}1"]] * 5 + [[]] * 6
     assert await acme.get_updated_skill_ids("ann", skills) == set()
     assert {view.view_count for view in (await acme.get_user_views_for_skills("ann", skills)).values()} == {2}
 

@@ -31,6 +31,7 @@ from everyskill.database.feed.mark_seen import MARK_ALL_SEEN
 from everyskill.database.feed.walk import COUNT_ITEMS, FIND_ITEMS_AFTER
 from everyskill.database.statements import Statement, to_json
 from everyskill.database.transactions import TenantConnection, begin
+from everyskill.database.views.comparisons import FIND_FACTS, FIND_PUBLISHERS
 from everyskill.database.views.lookups import FIND_UPDATED, FIND_VIEW_STATES, FIND_VIEWS, Lookup
 from everyskill.database.views.record import RECORD_VIEWS
 from everyskill.database.views.visits import FIND_CHANGES
@@ -330,6 +331,10 @@ ASKED: dict[str, Any] = {
     "version": 1,
     "version_id": "s1v1",
     "since": "now",
+    "excluding_user_id": "stale",
+    "asked": json.dumps([{"skill_id": "s1", "version": 1}, {"skill_id": "s10", "version": 1}]),
+    "seen": 0,
+    "published": 1,
     "updated_at": "now",
     "visible_at": "now",
     "moment": "now",
@@ -348,8 +353,10 @@ MAX_TOUCHED: list[tuple[Statement, dict[str, Any], dict[str, int]]] = [
     (FIND_VIEWS, BY_SLUG, {"user_skill_views": 3, "skills": 4}),
     (FIND_UPDATED, BY_SLUG, {"user_skill_views": 3, "skills": 4 + 3}),
     (FIND_VIEW_STATES, BY_SLUG, {"user_skill_views": 3, "skills": 4 + 3}),
-    (FIND_CHANGES, BY_SLUG, {"user_skill_views": 3, "skills": 4 + 3, "skill_versions": 6}),
-    (FIND_CHANGES, {}, {"user_skill_views": 2, "skills": 2, "skill_versions": 4}),
+    (FIND_CHANGES, BY_SLUG, {"user_skill_views": 3, "skills": 4 + 3, "skill_versions": 3}),
+    (FIND_CHANGES, {}, {"user_skill_views": 2, "skills": 2, "skill_versions": 2}),
+    (FIND_FACTS, {}, {"skill_versions": 2}),
+    (FIND_PUBLISHERS, {}, {"skill_versions": 1}),
     (RECORD_VIEWS, {}, {"users": 2, "skills": 2}),
     # Counted, listed, looked up.
     (FIND_FIRST_PAGES, FEW, {"user_skill_views": 3 * 10, "skills": 10}),

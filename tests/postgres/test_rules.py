@@ -244,6 +244,7 @@ async def test_s6_a_visit_tells_what_changed_before_it_and_then_clears_the_badge
     visit = await acme.visit_skill("ann", skill.skill_id)
     assert [(item.type, item.label, item.detail) for item in visit.changes] == [
         ("version_bump", "New version published", "v1 → v2"),
+        ("instructions_changed", "Instructions changed", "+1 \N{MINUS SIGN}1"),
         ("description_updated", "Description updated", "New."),
         ("new_feedback", "2 new feedback items", None),
     ]
@@ -710,6 +711,24 @@ async def test_s16_a_moment_is_rounded_as_stored_ones_are_so_nothing_of_the_same
         assert await acme.count_feedback_since(skill.skill_id, since) == count
 
 
+async def test_s16_ones_own_feedback_is_no_news(acme: Tenant) -> None:
+    skill_id = (await publish(acme)).skill_id
+    for user in ("ann", "bob"):
+        await acme.visit_skill(user, skill_id)
+    for writer in ("ann", "ann", "bob", None):
+        await acme.add_feedback(skill_id, user_id=writer, comment="hm")
+    for user, label in (("ann", "2 new feedback items"), ("bob", "3 new feedback items")):
+        summaries = [
+            await acme.get_changes(user, skill_id),
+            (await acme.get_skill_page(user, skill_id)).changes,
+            (await acme.visit_skill(user, skill_id)).changes,
+        ]
+        assert [[change.label for change in changes] for changes in summaries] == [[label]] * 3
+    since = datetime(2026, 1, 1, tzinfo=UTC)
+    assert await acme.count_feedback_since(skill_id, since) == 4
+    assert await acme.count_feedback_since(skill_id, since, "ann") == 2
+
+
 async def test_s16_a_change_summary_counts_to_999(acme: Tenant, owner: asyncpg.Connection) -> None:
     skill_id = (await publish(acme)).skill_id
     await acme.record_skill_view("ann", skill_id, 1, datetime(2026, 1, 1, tzinfo=UTC))
@@ -735,7 +754,7 @@ async def test_versions_of_thousands_of_files_are_compared(acme: Tenant) -> None
     wanted = "files/0.md added, files/1.md added, files/10.md added and 3997 more"
     of_many = await acme.get_changes_for_skills("ann", [skill.skill_id])
     for changes in (of_many[skill.skill_id], await acme.get_changes("ann", skill.skill_id)):
-        assert [change.detail for change in changes] == ["v1 → v2", wanted]
+        assert [change.detail for change in changes] == ["v1 → v2", "+1 \N{MINUS SIGN}1", wanted]
     assert (await acme.visit_skill("ann", skill.skill_id)).changes == changes
 
 

@@ -51,6 +51,7 @@ class ModelSkill:
     id: str = ""
     status: str = "published"
     text: tuple[str, str] = ("", "")
+    contents: list[str] = field(default_factory=list)
     descriptions: list[str] = field(default_factory=list)
     updated: int = 0
     visible: int = 0
@@ -58,7 +59,7 @@ class ModelSkill:
     authors: list[str | None] = field(default_factory=list)
     announced: int = 0
     is_edited_hidden: bool = False
-    feedback: list[int] = field(default_factory=list)
+    feedback: list[tuple[int, str | None]] = field(default_factory=list)
     views: dict[str, ModelView] = field(default_factory=dict)
 
     @property
@@ -91,9 +92,11 @@ class ModelSkill:
         if self.is_updated(user):
             moved = view.version is not None and view.version < self.version
             items.append(("version_bump", f"v{view.version} → v{self.version}" if moved else f"v{self.version}"))
+            if view.version is not None and self.contents[view.version - 1] != self.contents[-1]:
+                items.append(("instructions_changed", "+1 \N{MINUS SIGN}1"))
             if view.version is not None and self.descriptions[view.version - 1] != self.descriptions[-1]:
                 items.append(("description_updated", self.descriptions[-1]))
-        if any(tick > view.at for tick in self.feedback):
+        if any(tick > view.at and writer != user for tick, writer in self.feedback):
             items.append(("new_feedback", None))
         return items
 
@@ -196,6 +199,7 @@ class Acts(RuleBasedStateMachine):
             assert publication.outcome == "unchanged"
             return
         skill.text = (content, description)
+        skill.contents.append(content)
         skill.descriptions.append(description)
         skill.authors.append(author)
         assert publication.version == skill.version
@@ -291,7 +295,7 @@ class Acts(RuleBasedStateMachine):
         skill_id = self.skills[tenant][slug].id if slug in self.skills[tenant] else slug
         self.attempt(skill, self.handles[tenant].add_feedback(skill_id, user_id=user, comment="hm"))
         if skill is not None:
-            skill.feedback.append(self.next_tick())
+            skill.feedback.append((self.next_tick(), user))
         self.run(self.owner.execute("SELECT pg_sleep(0.002)"))
 
     @precondition(lambda self: self.moved_clock is None)
@@ -310,6 +314,7 @@ class Acts(RuleBasedStateMachine):
             skill.views.pop(user, None)
             # What the person wrote is nobody's now.
             skill.authors = [None if author == user else author for author in skill.authors]
+            skill.feedback = [(tick, None if writer == user else writer) for tick, writer in skill.feedback]
 
     @precondition(lambda self: self.moved_clock is None)
     @rule()

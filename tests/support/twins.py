@@ -59,7 +59,8 @@ def rows_of_acme() -> Rows:
             {"id": f"{skill}{number}", "skill_id": skill, "version": number, "name": skill, "content": f"{number}"}
             | {"description": "as before" if skill == "f" else f"{number}"}
             | {"content_hash": folder(skill, f"{number}").content_hash}
-            | {"files": [], "created_by": "bob"}
+            | {"files": [], "created_by": "bob", "author_name": None, "note": f"why {number}", "category": "general"}
+            | {"capabilities": [f"3:tool:{number}"]}
             for skill, number in versions
         ],
         "skill_redirects": [{"slug": f"old-{skill}", "skill_id": skill} for skill, *_ in SKILLS],
@@ -98,7 +99,8 @@ def rows_of_twin(tenant_id: str) -> Rows:
         "users": {"name": "theirs", "role": "admin", "session_generation": 7},
         "skills": {"name": "theirs", "category": "theirs", "status": "published" if more else "archived"}
         | {"updated_at": ago(hours=hours), "visible_at": ago(days=-1 if more else 40), "author_id": None},
-        "skill_versions": {"description": "theirs", "content": "theirs", "content_hash": "theirs", "created_by": None},
+        "skill_versions": {"description": "theirs", "content": "theirs", "content_hash": "theirs", "created_by": None}
+        | {"author_name": "theirs", "note": "theirs", "category": "theirs", "capabilities": ["1:tool:theirs"]},
         "skill_redirects": {"skill_id": "b" if more else "d"},
         "skill_feedback": {"comment": "theirs", "user_id": None, "created_at": ago(hours=hours)},
         "user_skill_views": {"last_viewed_at": ago(hours=2 if more else 0.2), "view_count": 100}

@@ -1,13 +1,14 @@
 """How two versions differ: a pure function."""
 
 from datetime import UTC, datetime
+from hashlib import sha256
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from everyskill.model import FileDiff, SkillFile, SkillVersion, diff_versions
-from everyskill.model.diffs import LINE_LENGTH, DiffLine, diff_texts
+from everyskill.model.diffs import LINE_LENGTH, DiffLine, count_lines, diff_texts
 from everyskill.settings import DEFAULT_DIFF_LINES
 
 MAX_SEARCHED_LINES = DEFAULT_DIFF_LINES // 2
@@ -25,8 +26,35 @@ def test_equal_versions_do_not_differ() -> None:
 
 
 def test_each_file_is_added_removed_or_changed() -> None:
-    diffs = diff_versions(version(a="1", b="1", c="1"), version(b="2", c="1", d="1"))
+    diffs = diff_versions(version(a="1", b="1", c="1"), version(b="2", c="1", d="3"))
     assert diffs == [FileDiff("a", "removed"), FileDiff("b", "changed"), FileDiff("d", "added")]
+
+
+def test_a_file_that_has_the_content_of_one_that_is_gone_is_renamed() -> None:
+    diffs = diff_versions(version(a="1", b="1", kept="2", new="3"), version(c="1", d="4", kept="2", e="2"))
+    assert diffs == [
+        FileDiff("b", "removed"),
+        FileDiff("c", "renamed", old_path="a"),
+        FileDiff("d", "added"),
+        FileDiff("e", "added"),
+        FileDiff("new", "removed"),
+    ]
+
+
+def test_an_empty_file_is_no_other_one() -> None:
+    empty = sha256().hexdigest()
+    assert diff_versions(version(a=empty), version(b=empty)) == [FileDiff("a", "removed"), FileDiff("b", "added")]
+
+
+@given(old=FEW_LINES, new=FEW_LINES)
+def test_lines_are_counted_as_they_are_shown(old: str, new: str) -> None:
+    kinds = [kind for kind, _ in (diff_texts(old, new).lines or ())] if old != new else []
+    assert count_lines(old, new) == (kinds.count("added"), kinds.count("removed"))
+
+
+def test_too_many_lines_are_counted_and_not_searched() -> None:
+    old, new = "\n".join(numbered(50_000)), "\n".join(f"new {line}" for line in numbered(40_000))
+    assert count_lines(old, new) == (40_000, 50_000)
 
 
 def test_the_text_comes_first_and_line_by_line() -> None:

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from everyskill.errors import InvalidCursor, InvalidIdentifier
 from everyskill.model import ChangeItem, SkillFile, SkillFolder, SkillStatus, UserSkillView, VersionFacts
-from everyskill.model.changes import detect_changes, is_updated
+from everyskill.model.changes import compare_facts, detect_changes, is_updated
 from everyskill.model.inputs import MAX_IDS, check_content, check_id, check_ids, check_text
 from everyskill.model.skills import check_slug, hash_of_files
 from everyskill.model.whats_new import FeedCursor
@@ -49,7 +49,8 @@ def files(**hashes: str) -> tuple[SkillFile, ...]:
 
 
 def changes_of(previous: UserSkillView | None, skill: State, feedback: int) -> list[ChangeItem]:
-    return detect_changes(previous, skill, feedback, seen=skill.seen, published=skill.published)
+    compared = compare_facts(skill.seen, skill.published) if skill.seen and skill.published else ()
+    return detect_changes(previous, skill, feedback, compared=compared)
 
 
 def summary(previous: UserSkillView | None, skill: State, feedback: int = 0) -> list[tuple[str, str, str | None]]:
@@ -91,7 +92,7 @@ def test_a_description_is_compared_with_the_version_last_seen() -> None:
 
 
 def test_changed_files_are_named_and_skill_md_is_not_one_of_them() -> None:
-    seen = VersionFacts("", files(SKILL="1", kept="1", changed="1", removed="1"))
+    seen = VersionFacts("", files(SKILL="1", kept="1", changed="1", removed="3"))
     published = VersionFacts("", files(SKILL="2", kept="1", changed="2", added="1"))
     assert summary(view(), state(published=published, seen=seen))[1:] == [
         ("files_changed", "Files changed", "added.md added, changed.md changed, removed.md removed")

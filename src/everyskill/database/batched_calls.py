@@ -17,6 +17,7 @@ from everyskill.database.views.lookups import Lookup, find_updated, find_view_st
 from everyskill.database.views.record import Missing, missing_reference, record_views
 from everyskill.database.views.visits import SkillChanges, visit_skills
 from everyskill.errors import LockTimeout
+from everyskill.model.comparisons import Comparisons
 from everyskill.model.views import NewUserSkillView, UserSkillView, ViewKey, ViewState
 from everyskill.model.whats_new import WhatsNewItem
 
@@ -39,11 +40,15 @@ class BatchedCalls:
     calls `record_views` in it for each tenant.
     """
 
-    def __init__(self, shares: ConnectionShares, *, queue_size: int, feed_limits: FeedLimits) -> None:
+    def __init__(
+        self, shares: ConnectionShares, *, queue_size: int, feed_limits: FeedLimits, comparisons: Comparisons
+    ) -> None:
         self._shares = shares
         self._queue_size = queue_size
         self._records: Batcher[NewUserSkillView, Missing | None] = self._batch_writes(record_views, lambda v: v.user_id)
-        self._visits: Batcher[ViewKey, SkillChanges | Missing] = self._batch_writes(visit_skills, lambda key: key[0])
+        self._visits: Batcher[ViewKey, SkillChanges | Missing] = self._batch_writes(
+            partial(visit_skills, comparisons=comparisons), lambda key: key[0]
+        )
         self._views: Batcher[Lookup, dict[str, UserSkillView]] = self._batch_lookups(find_views)
         self._updated: Batcher[Lookup, set[str]] = self._batch_lookups(find_updated)
         self._states: Batcher[Lookup, dict[str, ViewState]] = self._batch_lookups(find_view_states)

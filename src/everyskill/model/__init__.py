@@ -1,8 +1,23 @@
 """Values and rules: frozen structs and pure functions. Imports nothing of ours but errors."""
 
-from everyskill.model.changes import ChangeItem, VersionFacts, Visit, detect_changes, is_updated
+from everyskill.model.capabilities import (
+    CapabilityChange,
+    Severity,
+    compare_capabilities,
+    find_capabilities,
+)
+from everyskill.model.changes import (
+    ChangeItem,
+    Publishers,
+    VersionFacts,
+    Visit,
+    compare_facts,
+    detect_changes,
+    is_updated,
+)
 from everyskill.model.diffs import FileDiff, diff_versions
 from everyskill.model.feedback import FeedbackStatus, FeedbackType, Sentiment, SkillFeedback, SkillFeedbackPage
+from everyskill.model.sentences import describe
 from everyskill.model.skill_files import FileContent, FileEntry
 from everyskill.model.skill_pages import SkillPageContent
 from everyskill.model.skills import (
@@ -23,6 +38,7 @@ from everyskill.model.views import NewUserSkillView, PreviousView, UserSkillView
 from everyskill.model.whats_new import WhatsNewItem, WhatsNewPage
 
 __all__ = [
+    "CapabilityChange",
     "ChangeItem",
     "FeedbackStatus",
     "FeedbackType",
@@ -33,8 +49,10 @@ __all__ = [
     "Outcome",
     "PreviousView",
     "Publication",
+    "Publishers",
     "Role",
     "Sentiment",
+    "Severity",
     "Skill",
     "SkillDetail",
     "SkillFeedback",
@@ -56,7 +74,11 @@ __all__ = [
     "Visit",
     "WhatsNewItem",
     "WhatsNewPage",
+    "compare_capabilities",
+    "compare_facts",
+    "describe",
     "detect_changes",
     "diff_versions",
+    "find_capabilities",
     "is_updated",
 ]

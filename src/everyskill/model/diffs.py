@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import SequenceMatcher
+from hashlib import sha256
 from types import MappingProxyType
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from msgspec import Struct
 
@@ -13,9 +14,11 @@ from everyskill.settings import DEFAULT_DIFF_LINES
 # So many characters of both texts are shown for each line of the limit.
 LINE_LENGTH = 256
 _CONTEXT = 3
+# Many files are empty, and none of them is another.
+_EMPTY = sha256().hexdigest()
 
 LineKind = Literal["hunk", "context", "added", "removed"]
-FileStatus = Literal["added", "removed", "changed"]
+FileStatus = Literal["added", "removed", "changed", "renamed"]
 DiffLine: TypeAlias = tuple[LineKind, str]
 _Opcode: TypeAlias = tuple[str, int, int, int, int]
 
@@ -23,13 +26,15 @@ _Opcode: TypeAlias = tuple[str, int, int, int, int]
 class FileDiff(Struct, frozen=True):
     """One file that differs. `lines` is None where a text is not kept, or is none.
 
-    It is None too where the difference is too large to show; `too_large` then says how many lines that were.
+    It is None too where the difference is too large to show; `too_large` then says how many lines that were. A
+    file that is renamed has the content that it had under `old_path`.
     """
 
     path: str
     status: FileStatus
     lines: list[DiffLine] | None = None
     too_large: int | None = None
+    old_path: str | None = None
 
 
 def diff_versions(
@@ -63,11 +68,35 @@ def differing_files(old: SkillVersion, new: SkillVersion) -> list[SkillFile]:
 def compare_files(old: Iterable[SkillFile], new: Iterable[SkillFile]) -> list[FileDiff]:
     """Which files differ, by path. Leaves SKILL.md out, whose text says more than its hash."""
     before, after = _hashes(old), _hashes(new)
+    old_paths = _find_renamed(before, after)
     return [
-        FileDiff(path, "added" if path not in before else "removed" if path not in after else "changed")
-        for path in sorted(before.keys() | after.keys())
+        FileDiff(path, "renamed", old_path=old_paths[path])
+        if path in old_paths
+        else FileDiff(path, "added" if path not in before else "removed" if path not in after else "changed")
+        for path in sorted((before.keys() | after.keys()) - set(old_paths.values()))
         if before.get(path) != after.get(path)
     ]
+
+
+def _find_renamed(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str]:
+    """The old path of each new one whose content is that of a file which is gone, each of which is taken once."""
+    gone: dict[str, list[str]] = {}
+    for path in sorted(before.keys() - after.keys(), reverse=True):
+        if before[path] != _EMPTY:
+            gone.setdefault(before[path], []).append(path)
+    new = (path for path in sorted(after.keys() - before.keys()) if gone.get(after[path]))
+    return {path: gone[after[path]].pop() for path in new}
+
+
+def count_lines(old: str, new: str, max_lines: int = DEFAULT_DIFF_LINES) -> tuple[int, int]:
+    """How many lines were added and removed: those that diff_texts would show, were none too many."""
+    difference = _trim(old.split("\n"), new.split("\n"))
+    if max(difference.removed, difference.added) > max_lines // 2:
+        return difference.added, difference.removed
+    changed = [
+        code for code in SequenceMatcher(None, difference.before, difference.after).get_opcodes() if code[0] != "equal"
+    ]
+    return sum(code[4] - code[3] for code in changed), sum(code[2] - code[1] for code in changed)
 
 
 def diff_texts(
@@ -79,12 +108,8 @@ def diff_texts(
     were removed, or added, they are one block: to search them takes quadratic time.
     """
     status: FileStatus = "added" if old is None else "removed" if new is None else "changed"
-    before, after = ([], _lines(new)) if old is None else (_lines(old), []) if new is None else _both(old, new)
-    start = _equal_lines(before, after)
-    end = _equal_lines(before[start:][::-1], after[start:][::-1])
-    removed, added = len(before) - end - start, len(after) - end - start
-    first = max(start - _CONTEXT, 0)
-    before, after = (lines[first : len(lines) - end + _CONTEXT] for lines in (before, after))
+    both = ([], _lines(new)) if old is None else (_lines(old), []) if new is None else _both(old, new)
+    before, after, first, start, removed, added = _trim(*both)
     if removed + added > max_lines or sum(map(len, (*before, *after))) > max_lines * LINE_LENGTH:
         return FileDiff(path, status, too_large=removed + added)
     if max(removed, added) <= max_lines // 2:
@@ -97,7 +122,7 @@ def diff_texts(
 
 def _with_lines(file: FileDiff, old: str | None, new: str | None, texts: Mapping[str, str], max_lines: int) -> FileDiff:
     """The file with its lines, where the texts of both hashes are kept."""
-    if any(key is not None and key not in texts for key in (old, new)):
+    if file.status == "renamed" or any(key is not None and key not in texts for key in (old, new)):
         return file
     before, after = (None if key is None else texts[key] for key in (old, new))
     return diff_texts(before, after, max_lines, path=file.path)
@@ -110,6 +135,26 @@ def _both(old: str, new: str) -> tuple[list[str], list[str]]:
 def _lines(text: str | None) -> list[str]:
     """The lines of a text that is there or not at all: the end of the last line is no line more."""
     return [] if not text else text.removesuffix("\n").split("\n")
+
+
+class _Difference(NamedTuple):
+    """Two texts from some lines before the first that differs to some after the last; they begin at line `first`."""
+
+    before: list[str]
+    after: list[str]
+    first: int
+    start: int
+    removed: int
+    added: int
+
+
+def _trim(before: list[str], after: list[str]) -> _Difference:
+    start = _equal_lines(before, after)
+    end = _equal_lines(before[start:][::-1], after[start:][::-1])
+    removed, added = len(before) - end - start, len(after) - end - start
+    first = max(start - _CONTEXT, 0)
+    before, after = (lines[first : len(lines) - end + _CONTEXT] for lines in (before, after))
+    return _Difference(before, after, first, start, removed, added)
 
 
 def _one_block(start: int, removed: int, added: int, equal: int) -> list[_Opcode]:

@@ -84,16 +84,23 @@ async def list_feedback(
     return SkillFeedbackPage(items[:limit], FeedbackCursor(last.created_at, last.id).encode())
 
 
-async def count_feedback_since(tenant: TenantScope, skill_id: str, since: datetime) -> int:
+async def count_feedback_since(
+    tenant: TenantScope, skill_id: str, since: datetime, excluding_user_id: str | None = None
+) -> int:
     """How many feedback items the skill, hidden or not (S11), got after `since`, strictly (S16). 0 for one not there.
+
+    Those of `excluding_user_id` are not counted, as in a change summary those of its reader are not.
 
     Raises InvalidTimestamp, InvalidIdentifier.
     """
     skill_id = check_id("skill_id", skill_id)
     moment = check_moment("since", since)
+    excluded = None if excluding_user_id is None else check_id("excluding_user_id", excluding_user_id)
     async with tenant._transactions.read() as connection:
-        counted = await feedback.count_feedback_since(connection, skill_id, moment)
+        counted = await feedback.count_feedback_since(connection, skill_id, moment, excluding_user_id=excluded)
         if counted or not find_slugs([skill_id]):
             return counted
         named = await skills.find_skill(connection, skill_id, include_hidden=True)
-        return 0 if named is None else await feedback.count_feedback_since(connection, named.id, moment)
+        if named is None:
+            return 0
+        return await feedback.count_feedback_since(connection, named.id, moment, excluding_user_id=excluded)

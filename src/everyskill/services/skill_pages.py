@@ -5,8 +5,10 @@ from datetime import datetime, timedelta
 from everyskill.database.catalog import feedback, versions
 from everyskill.database.catalog.visible_at import read_clock
 from everyskill.database.transactions import TenantConnection
+from everyskill.database.views.comparisons import find_facts, find_publishers
 from everyskill.database.views.lookups import Lookup, find_views
-from everyskill.model.changes import MAX_NEW_FEEDBACK, detect_changes
+from everyskill.model.changes import MAX_NEW_FEEDBACK, detect_changes, is_updated
+from everyskill.model.comparisons import Pair
 from everyskill.model.diffs import FileDiff, diff_versions
 from everyskill.model.inputs import check_id, check_moment, check_type, check_version
 from everyskill.model.skill_pages import SkillPageContent
@@ -15,6 +17,7 @@ from everyskill.model.views import AnyView, ViewBeforeVisit
 from everyskill.services.skills import require_skill
 from everyskill.services.tenant_scope import TenantScope
 from everyskill.services.versions import find_texts
+from everyskill.services.visits import compare
 
 MAX_FEEDBACK = 50
 # One more than a page lists, which says so.
@@ -43,19 +46,25 @@ async def get_skill_page(
         previous: AnyView | None = before if is_recorded else view
         published = await _find_version(connection, skill, skill.published_version)
         seen = await _find_version(connection, skill, None if previous is None else previous.last_viewed_version)
-        feedback_count = await _count_feedback(connection, skill, previous)
+        feedback_count = await _count_feedback(connection, skill, previous, user_id)
+        pair = _pair(tenant, skill, previous, seen)
+        publishers = None if pair is None else await find_publishers(connection, pair)
+        comparison = None if pair is None else tenant._comparisons.find(pair)
+        stored = {} if pair is None or comparison is not None else await find_facts(connection, [pair])
         texts = await _find_texts(connection, seen, published)
         history = await versions.list_versions(connection, skill.id, limit=MAX_VERSIONS)
         newest_feedback = await feedback.list_feedback(connection, skill.id, limit=MAX_FEEDBACK)
         # After the snapshot, and never before what is shown, though the clock was set back.
         as_of = max(await read_clock(connection), skill.updated_at)
+    if pair is not None and stored:
+        comparison = (await compare(tenant, stored))[pair]
     return SkillPageContent(
         skill=skill,
         published=published,
         view=view,
         previous=previous,
         is_recorded=is_recorded,
-        changes=detect_changes(previous, skill, feedback_count, seen=seen, published=published),
+        changes=detect_changes(previous, skill, feedback_count, compared=comparison or (), publishers=publishers),
         diff=await _diff(tenant, seen, published, texts),
         versions=history,
         feedback=newest_feedback,
@@ -80,11 +89,19 @@ async def _find_version(connection: TenantConnection, skill: Skill, number: int 
     return None if number is None else await versions.find_version(connection, skill.id, number)
 
 
-async def _count_feedback(connection: TenantConnection, skill: Skill, previous: AnyView | None) -> int:
+def _pair(tenant: TenantScope, skill: Skill, previous: AnyView | None, seen: SkillVersion | None) -> Pair | None:
+    """The versions to compare, if any."""
+    if seen is None or seen.version == skill.published_version or not is_updated(previous, skill):
+        return None
+    return Pair(tenant.tenant_id, skill.id, seen.version, skill.published_version or 0)
+
+
+async def _count_feedback(connection: TenantConnection, skill: Skill, previous: AnyView | None, user_id: str) -> int:
     if previous is None:
         return 0
-    at_most = MAX_NEW_FEEDBACK + 1
-    return await feedback.count_feedback_since(connection, skill.id, previous.last_viewed_at, at_most=at_most)
+    return await feedback.count_feedback_since(
+        connection, skill.id, previous.last_viewed_at, at_most=MAX_NEW_FEEDBACK + 1, excluding_user_id=user_id
+    )
 
 
 async def _find_texts(

@@ -6,6 +6,7 @@ from everyskill.database.batched_calls import BatchedCalls
 from everyskill.database.connection_shares import ConnectionShares
 from everyskill.database.feed.limits import FeedLimits
 from everyskill.database.transactions import TenantTransactions
+from everyskill.model.comparisons import Comparisons
 from everyskill.model.inputs import check_id
 from everyskill.model.kept_files import FileLimits
 from everyskill.workers import Result, Workers
@@ -18,7 +19,16 @@ class TenantScope:
     files of a skill are kept.
     """
 
-    __slots__ = ("_batched", "_diff_lines", "_feed_limits", "_transactions", "_workers", "file_limits", "tenant_id")
+    __slots__ = (
+        "_batched",
+        "_comparisons",
+        "_diff_lines",
+        "_feed_limits",
+        "_transactions",
+        "_workers",
+        "file_limits",
+        "tenant_id",
+    )
 
     def __init__(
         self,
@@ -28,6 +38,7 @@ class TenantScope:
         workers: Workers,
         tenant_id: str,
         *,
+        comparisons: Comparisons,
         diff_lines: int,
         file_limits: FileLimits,
     ) -> None:
@@ -38,6 +49,7 @@ class TenantScope:
         self._diff_lines = diff_lines
         self.file_limits = file_limits
         self._workers = workers
+        self._comparisons = comparisons
 
     async def run_in_worker(self, job: Callable[[], Result]) -> Result:
         """Runs what would hold up the event loop in a thread, one job of this tenant at a time.

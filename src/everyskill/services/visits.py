@@ -1,20 +1,23 @@
 """Visits: what changed since the user's last view, computed before the new view is recorded (S6)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from everyskill.database.transactions import TenantConnection
+from everyskill.database.views.comparisons import StoredPair
 from everyskill.database.views.lookups import Lookup
 from everyskill.database.views.visits import SkillChanges, find_changes
 from everyskill.errors import SkillNotFound
-from everyskill.model.changes import ChangeItem, Visit, detect_changes
+from everyskill.model.changes import ChangeItem, Visit, compare_facts, detect_changes
+from everyskill.model.comparisons import Comparison, Pair
 from everyskill.model.inputs import check_id, check_ids
 from everyskill.services.skill_names import find_skill_id
 from everyskill.services.skills import require_skill
 from everyskill.services.tenant_scope import TenantScope
 from everyskill.services.views import missing_error
 
-# Of the files of versions, as JSON: some milliseconds of work.
-_MAX_READ_HERE = 256 * 1024
+# Up to 20 ms of work: of the files of versions, as JSON, and of lines that may have to be searched for each other.
+_MAX_FILES_HERE = 256 * 1024
+_MAX_LINES_HERE = 200 * 200
 
 
 async def get_changes(tenant: TenantScope, user_id: str, skill_id: str) -> list[ChangeItem]:
@@ -26,7 +29,7 @@ async def get_changes(tenant: TenantScope, user_id: str, skill_id: str) -> list[
     user_id = check_id("user_id", user_id)
     skill_id = check_id("skill_id", skill_id)
     async with tenant._transactions.read() as connection:
-        found = await _find(connection, user_id, skill_id)
+        found = await _find(tenant, connection, user_id, skill_id)
     [summary] = await _summarize(tenant, [found])
     return summary
 
@@ -43,7 +46,7 @@ async def get_changes_for_skills(
     if not unique:
         return {}
     async with tenant._transactions.read() as connection:
-        [found] = await find_changes(connection, [Lookup.of(user_id, unique)])
+        [found] = await find_changes(connection, [Lookup.of(user_id, unique)], tenant._comparisons)
     return dict(zip(found, await _summarize(tenant, list(found.values())), strict=True))
 
 
@@ -68,20 +71,48 @@ async def visit_skill(tenant: TenantScope, user_id: str, skill_id: str) -> Visit
     return Visit(found.previous, summary, found.published_version, found.as_of)
 
 
-async def _find(connection: TenantConnection, user_id: str, skill_id: str) -> SkillChanges:
-    [found] = await find_changes(connection, [Lookup.of(user_id, [skill_id])])
+async def _find(tenant: TenantScope, connection: TenantConnection, user_id: str, skill_id: str) -> SkillChanges:
+    [found] = await find_changes(connection, [Lookup.of(user_id, [skill_id])], tenant._comparisons)
     if skill_id not in found:
         await require_skill(connection, skill_id, user_id=user_id)
         raise SkillNotFound(skill_id)
     return found[skill_id]
 
 
-async def _summarize(tenant: TenantScope, found: list[SkillChanges]) -> list[list[ChangeItem]]:
-    if sum(changes.size for changes in found) <= _MAX_READ_HERE:
-        return [_summary(changes) for changes in found]
-    return await tenant.run_in_worker(lambda: [_summary(changes) for changes in found])
+async def compare(tenant: TenantScope, pairs: Mapping[Pair, StoredPair]) -> dict[Pair, Comparison]:
+    """What each pair differs in, in a thread where that takes long. It is kept, and so computed once for all users."""
+    if _is_quick(pairs.values()):
+        return {pair: _compare(tenant, pair, stored) for pair, stored in pairs.items()}
+    return await tenant.run_in_worker(lambda: {pair: _compare(tenant, pair, stored) for pair, stored in pairs.items()})
 
 
-def _summary(found: SkillChanges) -> list[ChangeItem]:
-    seen, published = (None if version is None else version.read() for version in (found.seen, found.published))
-    return detect_changes(found.previous, found, found.feedback_count, seen=seen, published=published)
+def _is_quick(pairs: Iterable[StoredPair]) -> bool:
+    files = lines = 0
+    for pair in pairs:
+        files += len(pair.seen.files_json) + len(pair.published.files_json)
+        lines += (pair.seen.content or "").count("\n") * (pair.published.content or "").count("\n")
+    return files <= _MAX_FILES_HERE and lines <= _MAX_LINES_HERE
+
+
+def _compare(tenant: TenantScope, pair: Pair, stored: StoredPair) -> Comparison:
+    known = tenant._comparisons.find(pair)
+    if known is not None:
+        return known
+    comparison = tuple(compare_facts(stored.seen.read(), stored.published.read(), tenant._diff_lines))
+    # A text that was too much for one answer may be read for another.
+    if stored.seen.content is not None and stored.published.content is not None:
+        tenant._comparisons.keep(pair, comparison)
+    return comparison
+
+
+async def _summarize(tenant: TenantScope, found: Sequence[SkillChanges]) -> list[list[ChangeItem]]:
+    stored = {changes.pair: changes.stored for changes in found if changes.pair and changes.stored}
+    compared = await compare(tenant, stored) if stored else {}
+    return [_summary(changes, compared) for changes in found]
+
+
+def _summary(found: SkillChanges, compared: Mapping[Pair, Comparison]) -> list[ChangeItem]:
+    comparison = found.comparison
+    if comparison is None:
+        comparison = () if found.pair is None else compared.get(found.pair, ())
+    return detect_changes(found.previous, found, found.feedback_count, compared=comparison, publishers=found.publishers)

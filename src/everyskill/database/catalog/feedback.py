@@ -21,6 +21,7 @@ COUNT_FEEDBACK_SINCE = Statement("""
           SELECT FROM skill_feedback AS f
            WHERE f.tenant_id = :tenant_id AND f.skill_id = :skill_id
              AND f.created_at > (:since::timestamptz)::timestamptz(3)
+             AND (:excluding_user_id::text IS NULL OR f.user_id IS DISTINCT FROM :excluding_user_id)
            LIMIT :at_most::bigint
       ) AS counted
 """)
@@ -53,10 +54,26 @@ _BEGINNING = FeedbackCursor(datetime.max.replace(tzinfo=UTC), "")
 
 
 async def count_feedback_since(
-    connection: TenantConnection, skill_id: str, since: datetime, *, at_most: int | None = None
+    connection: TenantConnection,
+    skill_id: str,
+    since: datetime,
+    *,
+    at_most: int | None = None,
+    excluding_user_id: str | None = None,
 ) -> int:
-    """How many feedback items were added to the skill after that moment (S16), counted no further than `at_most`."""
-    return int(await connection.fetch_value(COUNT_FEEDBACK_SINCE, skill_id=skill_id, since=since, at_most=at_most))
+    """How many feedback items were added to the skill after that moment (S16), counted no further than `at_most`.
+
+    Those of `excluding_user_id` are not counted.
+    """
+    return int(
+        await connection.fetch_value(
+            COUNT_FEEDBACK_SINCE,
+            skill_id=skill_id,
+            since=since,
+            at_most=at_most,
+            excluding_user_id=excluding_user_id,
+        )
+    )
 
 
 async def list_feedback(

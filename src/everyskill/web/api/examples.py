@@ -12,6 +12,7 @@ from everyskill.model import (
     Outcome,
     Publication,
     Sentiment,
+    Severity,
     Skill,
     SkillDetail,
     SkillFeedback,
@@ -43,12 +44,16 @@ _CURSOR = FeedCursor(_NOW, _NOW, SKILL_ID).encode()
 VIEW = UserSkillView("b1946ac9", "acme", "ann", SKILL_ID, _THEN, 2, 7)
 VIEW_STATES = {SKILL_ID: ViewState(SKILL_ID, _THEN, 2, 7, is_updated=True)}
 CHANGES = [
-    ChangeItem("version_bump", "New version published", "v2 → v4"),
-    ChangeItem("new_feedback", "3 new feedback items"),
+    ChangeItem("version_bump", "New version published", "v2 → v4", author="Bob", note="pins the API version"),
+    ChangeItem(
+        "instructions_changed", "Instructions changed", "+34 \N{MINUS SIGN}12", counts={"added": 34, "removed": 12}
+    ),
+    ChangeItem("capabilities_added", "Asks for more", "host api.acme.io", severity=Severity.MEDIUM),
+    ChangeItem("new_feedback", "3 new feedback items", None),
 ]
 VISIT = Visit(VIEW, CHANGES, 4, _NOW)
 FEED = WhatsNewPage(
-    [WhatsNewItem(SKILL_ID, "Code review", "code-review", "engineering", _NOW, _THEN, 7)],
+    [WhatsNewItem(SKILL_ID, "Code review", "code-review", "engineering", _NOW, _THEN, 7, CHANGES)],
     _CURSOR,
     _NOW,
 )
