@@ -150,7 +150,7 @@ async def test_up_tells_what_was_edited_since_the_last_up_until_it_is_viewed(
     assert row_of("mail", second.out).endswith("just now")
     feed = second.out.partition("What's New")[2]
     assert "v1 → v2" in feed
-    assert "Description updated: Does it better." in feed
+    assert "The description was changed" in feed
 
     viewed = await here.succeed("view", "notes")
     assert "v1 → v2" in viewed.out
@@ -218,7 +218,7 @@ async def test_lists_and_summaries_record_nothing(shell: Shell, acme: Tenant) ->
     await shell.succeed("whats-new")
 
     assert row_of("pdf", listed.out).endswith("Updated")
-    assert changes.out == "New version published: v1 → v2\n"
+    assert changes.out == "New version published: v1 → v2\nInstructions changed: +1 \N{MINUS SIGN}1\n"
     assert await acme.get_user_view("ann", skill.skill_id) == before
 
 

@@ -417,7 +417,8 @@ async def test_the_feed_says_in_a_line_what_changed(signed_in: httpx.AsyncClient
         await publish(acme, content=content)
     await acme.add_feedback(skill.skill_id, user_id="bob", comment="Good.")
     page = (await signed_in.get("/")).text
-    assert "v1 → v3 · 1 new feedback item" in page
+    assert "The instructions were edited, +1 \N{MINUS SIGN}1 · 1 new feedback item" in page
+    assert "v1 → v3" in page
     assert "you opened it once" in page
 
 

@@ -18,14 +18,14 @@ from everyskill.cli.lines import Line, styled
 from everyskill.cli.options import DEFAULT_TENANT, DEFAULT_USER, AsJson, DatabaseUrl, TenantId, UserId, next_command
 from everyskill.cli.output import Output
 from everyskill.cli.skills import item_lines, list_all_skills
-from everyskill.cli.whats_new import Feed, read_feed
+from everyskill.cli.whats_new import feed_lines
 from everyskill.errors import TenantNotFound, UserNotFound
 from everyskill.extras import extra
 from everyskill.wording import count
 
 if TYPE_CHECKING:
     from everyskill.handles import Database, Tenant
-    from everyskill.model import SkillListItem
+    from everyskill.model import SkillListItem, WhatsNewPage
 
 _FEED_LIMIT = 10
 _MAX_IDS_PER_CALL = 1_000
@@ -39,7 +39,7 @@ class CatalogOverview:
 
     items: "list[SkillListItem]"
     new: "list[SkillListItem]"
-    feed: Feed
+    feed: "WhatsNewPage"
 
     def lines(self) -> Iterator[Line]:
         """The list, then What's New."""
@@ -47,13 +47,15 @@ class CatalogOverview:
         yield ""
         yield styled("What's New", "bold")
         if self.items and len(self.new) == len(self.items):
-            yield from self.feed.lines(nothing="Nothing yet: from now on, what changes in these skills appears here.")
+            yield from feed_lines(
+                self.feed, nothing="Nothing yet: from now on, what changes in these skills appears here."
+            )
         else:
-            yield from self.feed.lines()
+            yield from feed_lines(self.feed)
 
     def document(self) -> dict[str, Any]:
         """The same as JSON for programs."""
-        return {"skills": self.items, "new": [item.slug for item in self.new], "whats_new": self.feed.document()}
+        return {"skills": self.items, "new": [item.slug for item in self.new], "whats_new": self.feed}
 
 
 @command
@@ -133,7 +135,7 @@ async def _read_overview(tenant: "Tenant", user_id: str) -> CatalogOverview:
     for start in range(0, len(items), _MAX_IDS_PER_CALL):
         ids = [item.id for item in items[start : start + _MAX_IDS_PER_CALL]]
         viewed |= (await tenant.get_user_views_for_skills(user_id, ids)).keys()
-    feed = await read_feed(tenant, user_id, limit=_FEED_LIMIT)
+    feed = await tenant.get_whats_new_page(user_id, _FEED_LIMIT)
     return CatalogOverview(items, [item for item in items if item.id not in viewed], feed)
 
 
@@ -149,7 +151,7 @@ def _next_steps(
     if overview.new:
         yield f"You have now been shown {count(len(overview.new), 'new skill')}, which count as viewed."
     yield f"Change a SKILL.md in {root} and run this again. Or try:"
-    slugs = [*(item.skill_slug for item in overview.feed.page.items), *(item.slug for item in overview.items)]
+    slugs = [*(item.skill_slug for item in overview.feed.items), *(item.slug for item in overview.items)]
     for words in (*(f"view {slug}" for slug in slugs[:1]), "whats-new", "mark-seen"):
         yield "    " + next_command(words, tenant_id=tenant_id, user_id=user_id, database_url=database_url)
 

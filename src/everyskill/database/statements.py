@@ -60,11 +60,12 @@ def to_json(value: object) -> str:
 
 
 def row_reader(kind: type[Value]) -> Callable[[Record], Value]:
-    """A function that makes a `kind` of the columns that are named like its fields; it converts no types.
+    """A function that makes a `kind` of the columns that are named like its fields without a default.
 
-    For the rows of lists and feeds: ten times as fast as read_rows.
+    For the rows of lists and feeds: ten times as fast as read_rows. It converts no types.
     """
-    fields = itemgetter(*kind.__struct_fields__)
+    names = kind.__struct_fields__
+    fields = itemgetter(*names[: len(names) - len(kind.__struct_defaults__)])
     return lambda row: kind(*fields(row))
 
 

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
+from everyskill.model.changes import ChangeItem
 from everyskill.model.cursors import Cursor
 from everyskill.model.inputs import check_id, check_moment
 
@@ -12,7 +13,10 @@ DEFAULT_LIMIT = 10
 
 
 class WhatsNewItem(Struct, frozen=True):
-    """A skill that changed since the user last looked. Times are aware, in UTC."""
+    """A skill that changed since the user last looked. Times are aware, in UTC.
+
+    `changes` is its change summary where a page was asked for; the first items alone come without.
+    """
 
     skill_id: str
     skill_name: str
@@ -21,6 +25,7 @@ class WhatsNewItem(Struct, frozen=True):
     updated_at: datetime
     last_viewed_at: datetime
     view_count: int
+    changes: list[ChangeItem] = []
 
 
 class WhatsNewPage(Struct, frozen=True):

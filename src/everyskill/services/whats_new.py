@@ -2,12 +2,15 @@
 
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from everyskill.database import feed
 from everyskill.database.feed import mark_seen, walk
 from everyskill.errors import UserNotFound
 from everyskill.model.inputs import MAX_LIMIT, check_id, check_limit, check_moment
 from everyskill.model.whats_new import DEFAULT_LIMIT, FeedCursor, WhatsNewItem, WhatsNewPage
 from everyskill.services.tenant_scope import TenantScope
+from everyskill.services.visits import get_changes_for_skills
 
 
 async def get_whats_new_for_user(tenant: TenantScope, user_id: str, limit: int = DEFAULT_LIMIT) -> list[WhatsNewItem]:
@@ -31,6 +34,7 @@ async def get_whats_new_page(
 
     Pages follow each other by keyset: no item comes twice or is skipped while skills change. One that changes meanwhile
     moves to the front, before the cursor; as all pages have the `as_of` of the first, marking them keeps its badge.
+    Each item has its change summary, read after the page.
     Raises InvalidLimit, InvalidCursor, InvalidIdentifier.
     """
     user_id = check_id("user_id", user_id)
@@ -44,10 +48,17 @@ async def get_whats_new_page(
         as_of = after.as_of
         async with tenant._transactions.read() as connection:
             items = await walk.find_page_after(connection, user_id, after, limit=limit + 1)
+    shown = await _with_changes(tenant, user_id, items[:limit])
     if len(items) <= limit:
-        return WhatsNewPage(items, None, as_of)
-    last = items[limit - 1]
-    return WhatsNewPage(items[:limit], FeedCursor(as_of, last.updated_at, last.skill_id).encode(), as_of)
+        return WhatsNewPage(shown, None, as_of)
+    last = shown[-1]
+    return WhatsNewPage(shown, FeedCursor(as_of, last.updated_at, last.skill_id).encode(), as_of)
+
+
+async def _with_changes(tenant: TenantScope, user_id: str, items: list[WhatsNewItem]) -> list[WhatsNewItem]:
+    changes = await get_changes_for_skills(tenant, user_id, [item.skill_id for item in items])
+    # A skill that was hidden between the two reads has none.
+    return [replace(item, changes=changes.get(item.skill_id, [])) for item in items]
 
 
 async def count_whats_new(tenant: TenantScope, user_id: str, at_most: int | None = None) -> int:

@@ -7,7 +7,7 @@ from litestar.params import FromQuery, URLEncodedBody
 from litestar.response import Redirect
 from msgspec import Struct
 
-from everyskill.model import ChangeItem, WhatsNewItem
+from everyskill.model import WhatsNewItem, describe
 from everyskill.web.auth.authentication import CurrentIdentity, CurrentTenant
 from everyskill.web.moments import read_moment
 from everyskill.web.pages.context import PageContext, require_csrf_token
@@ -23,10 +23,17 @@ class MarkAllSeenForm(Struct, frozen=True):
 
 
 class Entry(Struct, frozen=True):
-    """One entry of the feed, and in a few words what changed."""
+    """One entry of the feed, and in a sentence what changed."""
 
     item: WhatsNewItem
+    versions: str
     summary: str
+
+    @classmethod
+    def of(cls, item: WhatsNewItem) -> "Entry":
+        """The entry of an item."""
+        versions = [change.detail for change in item.changes if change.type == "version_bump" and change.detail]
+        return cls(item, "".join(versions), describe(item.changes))
 
 
 @get("/")
@@ -35,8 +42,7 @@ async def show_home(
 ) -> Response[str]:
     """What's New. Records nothing."""
     page = await tenant.get_whats_new_page(page_context.user_id, _PAGE_SIZE, cursor)
-    changes = await tenant.get_changes_for_skills(page_context.user_id, [item.skill_id for item in page.items])
-    entries = [Entry(item, _summarize(changes.get(item.skill_id, []))) for item in page.items]
+    entries = [Entry.of(item) for item in page.items]
     return await tenant.run_in_worker(
         lambda: render(
             "home.html",
@@ -56,12 +62,6 @@ async def mark_all_seen(
     """Clears the badges of the list that the page showed, and of nothing that changed later."""
     await tenant.mark_all_seen(identity.user_id, read_moment("as_of", data.as_of))
     return Redirect("/", status_code=303)
-
-
-def _summarize(changes: list[ChangeItem]) -> str:
-    # The detail of a version bump, "v2 → v4", is shorter than its label and says more.
-    words = (item.detail if item.type == "version_bump" and item.detail else item.label for item in changes)
-    return " · ".join(words)
 
 
 handlers = [show_home, mark_all_seen]
