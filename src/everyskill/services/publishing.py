@@ -9,6 +9,7 @@ from everyskill.database.catalog.visible_at import allocate_visible_at
 from everyskill.database.people.users import lock_user
 from everyskill.database.transactions import TenantConnection
 from everyskill.errors import InvalidArgument, UserNotFound
+from everyskill.model.capabilities import find_capabilities
 from everyskill.model.inputs import MAX_IDS, check_type
 from everyskill.model.kept_files import FileLimits, KeptContent, contents_to_keep
 from everyskill.model.provenance import Provenance
@@ -90,7 +91,7 @@ async def publish_skills(
     if dry_run:
         async with tenant._transactions.read() as connection:
             return await _foresee(connection, plain)
-    return await tenant._transactions.run(lambda connection: _publish(connection, plain, contents, provenance))
+    return await tenant._transactions.run(lambda connection: _publish(tenant, connection, plain, contents, provenance))
 
 
 def _prepare(folders: Iterable[SkillFolder], limits: FileLimits) -> tuple[list[SkillFolder], dict[str, KeptContent]]:
@@ -108,6 +109,7 @@ def _prepare(folders: Iterable[SkillFolder], limits: FileLimits) -> tuple[list[S
 
 
 async def _publish(
+    tenant: TenantScope,
     connection: TenantConnection,
     folders: Sequence[SkillFolder],
     contents: Mapping[str, KeptContent],
@@ -117,11 +119,17 @@ async def _publish(
         raise UserNotFound(provenance.author_id)
     found = await publishing.find_skills(connection, [folder.slug for folder in folders])
     stale = [folder for folder in folders if _differs(found.get(folder.slug), folder, provenance)]
+    # Before anything is locked: it takes a while.
+    capabilities = await tenant.run_in_worker(lambda: {folder.slug: find_capabilities(folder) for folder in stale})
     if stale:
         found |= await _lock_or_create(connection, stale, found, provenance)
     await files.keep_contents(connection, contents)
     changed = [folder for folder in stale if not _says_the_same(found[folder.slug], folder)]
-    numbers = await _publish_next(connection, changed, found, provenance) if changed else {}
+    versions = [
+        _next_version(found[folder.slug].skill, folder, capabilities[folder.slug], quiet=provenance.quiet)
+        for folder in changed
+    ]
+    numbers = await _publish_next(connection, versions, provenance) if versions else {}
     return [_publication(found[folder.slug].skill, numbers) for folder in folders]
 
 
@@ -160,12 +168,8 @@ async def _lock_or_create(
 
 
 async def _publish_next(
-    connection: TenantConnection,
-    folders: Sequence[SkillFolder],
-    found: Mapping[str, FoundSkill],
-    provenance: Provenance,
+    connection: TenantConnection, versions: Sequence[NewVersion], provenance: Provenance
 ) -> dict[str, int]:
-    versions = [_next_version(found[folder.slug].skill, folder, quiet=provenance.quiet) for folder in folders]
     if provenance.author_id is not None:
         skill_ids = [version.skill_id for version in versions]
         await publishing.lock_author_views(connection, provenance.author_id, skill_ids)
@@ -173,7 +177,7 @@ async def _publish_next(
     return await publishing.publish_versions(connection, versions, provenance, moment=moment)
 
 
-def _next_version(skill: Skill, folder: SkillFolder, *, quiet: bool) -> NewVersion:
+def _next_version(skill: Skill, folder: SkillFolder, capabilities: list[str], *, quiet: bool) -> NewVersion:
     return NewVersion(
         skill_id=skill.id,
         name=folder.name,
@@ -183,7 +187,7 @@ def _next_version(skill: Skill, folder: SkillFolder, *, quiet: bool) -> NewVersi
         content_hash=folder.content_hash,
         files=folder.files,
         front_matter=folder.front_matter,
-        capabilities=None,
+        capabilities=capabilities,
         # What nobody could see before is news (S17).
         is_quiet=quiet and skill.status is not SkillStatus.DRAFT and skill.published_version is not None,
     )
