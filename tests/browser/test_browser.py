@@ -3,16 +3,19 @@
 import os
 import shutil
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
+from msgspec.structs import replace
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from everyskill.handles import Tenant
+from everyskill.model import SkillFile, SkillFolder
 from tests.support.databases import Clone
 from tests.support.service_process import Service, start, started
-from tests.support.skills import is_badged, publish
+from tests.support.skills import folder, is_badged, publish
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 # Root may not use Chromium's sandbox, and containers have a small /dev/shm.
@@ -211,3 +214,57 @@ async def stage_a_catalog(acme: Tenant) -> None:
     await publish(acme, "release-notes", content="two", name="Release notes", category="writing")
     await publish(acme, "code-review", content=more, author_id="bob", **about | {"name": "Code review"})
     await acme.add_feedback(review.skill_id, user_id="bob", comment="The third step found a bug.", sentiment="positive")
+
+
+LONG_DESCRIPTION = "\n".join(
+    f"Line {number} of a description that its author wrote for a model to read." for number in range(15)
+)
+
+
+@pytest.mark.parametrize("screen", [(1280, 720), (375, 667)])
+async def test_the_head_and_the_change_card_fit_the_first_screen(
+    browser: Browser, service: Service, acme: Tenant, screen: tuple[int, int], tmp_path: Path
+) -> None:
+    width, height = screen
+
+    def with_files(text: str) -> SkillFolder:
+        skill = folder("pdf", text, description=LONG_DESCRIPTION)
+        files = (
+            SkillFile(f"scripts/part-{number}.py", 100, sha256(f"{text}{number}".encode()).hexdigest())
+            for number in range(100)
+        )
+        return replace(skill, files=(*skill.files, *files))
+
+    skill = await acme.publish_skill(with_files("# Pdf\n\none\n"))
+    await acme.visit_skill("ann", skill.skill_id)
+    await acme.publish_skill(with_files("# Pdf\n\ntwo\n"))
+    page = await signed_in(await browser.new_context(viewport={"width": width, "height": height}), service)
+    await page.goto(f"{service.url}/skills/pdf")
+    await page.screenshot(path=Path(os.environ.get("EVERYSKILL_SCREENSHOTS", tmp_path)) / f"change-{width}.png")
+    card = await page.locator(".summary").bounding_box()
+    parts = await page.get_by_role("navigation", name="Parts of the skill").bounding_box()
+    assert card
+    assert parts
+    assert card["height"] <= height / 3
+    assert parts["y"] + parts["height"] <= height
+    # Nothing is wider than the screen.
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+async def test_a_skill_that_did_not_change_has_no_card_and_no_button(ann: Page, service: Service, acme: Tenant) -> None:
+    await acme.visit_skill("ann", (await publish(acme)).skill_id)
+    await ann.goto(f"{service.url}/skills/pdf")
+    await expect(ann.locator(".summary")).to_have_count(0)
+    await expect(ann.get_by_role("button", name="Mark as seen")).to_be_hidden()
+
+
+async def test_back_shows_what_is_true_now(ann: Page, service: Service, acme: Tenant) -> None:
+    skill = await publish(acme)
+    await acme.visit_skill("ann", skill.skill_id)
+    await publish(acme, content="two")
+    await ann.goto(f"{service.url}/skills")
+    await expect(ann.get_by_text("Updated", exact=True)).to_have_count(1)
+    await ann.get_by_role("link", name="Pdf").click()
+    await expect(ann.get_by_role("status")).to_have_text("Seen")
+    await ann.go_back()
+    await expect(ann.get_by_text("Updated", exact=True)).to_have_count(0)

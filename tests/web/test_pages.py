@@ -291,7 +291,12 @@ async def test_a_page_tells_what_changed_and_marks_by_hand(signed_in: httpx.Asyn
     await acme.visit_skill("ann", skill.skill_id)
     await publish(acme, content="# Pdf\n\ntwo\n", description="Other words.")
     page = await signed_in.get("/skills/pdf")
-    for shown in ("v1 → v2", "Description updated", "<del>one\n</del>", "<ins>two\n</ins>"):
+    for shown in (
+        "v1 → v2",
+        "Description updated",
+        '<del class="removed" data-old="3">one\n</del>',
+        '<ins class="added" data-new="3">two\n</ins>',
+    ):
         assert shown in page.text
     names = ("csrf_token", "version", "viewed_at", "since", "since_version")
     back = await signed_in.post("/skills/pdf/seen", data={name: field_of(page, name) for name in names})
@@ -351,8 +356,8 @@ async def test_a_page_lists_200_files_and_says_how_many_more_there_are(
     two = folder(content="two")
     await acme.publish_skill(replace(two, files=two.files + files))
     diff = (await signed_in.get("/skills/pdf/diff?from=1&to=2")).text
-    assert (diff.count("<h3>"), "And 2 more files." in diff) == (200, True)
-    skill = (await signed_in.get("/skills/pdf")).text
+    assert (diff.count("<details"), "And 2 more files." in diff) == (200, True)
+    skill = (await signed_in.get("/skills/pdf?show=files")).text
     assert (skill.count("<code>files/"), "And 2 more files." in skill) == (199, True)
 
 
@@ -374,7 +379,7 @@ async def test_a_page_lists_200_versions_and_says_that_there_are_older_ones(
 ) -> None:
     for number in range(202):
         await publish(acme, content=f"{number}")
-    page = (await signed_in.get("/skills/pdf")).text
+    page = (await signed_in.get("/skills/pdf?show=versions")).text
     assert (page.count("<li>v"), "<li>v202 " in page, "And older ones." in page) == (200, True, True)
     assert len((await acme.get_skill_page("ann", "pdf")).versions) == 201
 
@@ -743,8 +748,8 @@ async def test_feedback_is_given_from_the_page(signed_in: httpx.AsyncClient, acm
     skill = await publish(acme)
     page = await signed_in.get("/skills/pdf")
     form = {"csrf_token": field_of(page, "csrf_token"), "comment": "Could be shorter.", "sentiment": "neutral"}
-    assert (await signed_in.post("/skills/pdf/feedback", data=form)).headers["location"] == "/skills/pdf"
-    assert "Could be shorter." in (await signed_in.get("/skills/pdf")).text
+    assert (await signed_in.post("/skills/pdf/feedback", data=form)).headers["location"] == "/skills/pdf?show=feedback"
+    assert "Could be shorter." in (await signed_in.get("/skills/pdf?show=feedback")).text
     assert await acme.count_feedback_since(skill.skill_id, datetime.now(UTC) - timedelta(minutes=1)) == 1
 
 
@@ -806,7 +811,7 @@ async def test_nothing_that_a_form_held_is_kept_in_memory(
     assert (await signed_in.post("/skills/pdf/feedback", data=form)).status_code == 303
     assert (await visitor.post("/sign-in", data={"tenant": "acme", "user": "ann"})).status_code == 303
     assert parse_url_encoded_form_data.cache_info().currsize == kept
-    assert "Größe &amp; &lt;so&gt;" in (await signed_in.get("/skills/pdf")).text
+    assert "Größe &amp; &lt;so&gt;" in (await signed_in.get("/skills/pdf?show=feedback")).text
 
 
 async def test_a_form_has_the_size_that_the_operator_set(newest_server: None, database: Database, acme: Tenant) -> None:
@@ -821,3 +826,56 @@ async def test_the_api_never_reads_a_form(signed_in: httpx.AsyncClient, acme: Te
     skill = await publish(acme)
     refused = await signed_in.post(f"/v1/skills/{skill.skill_id}/visit", content=b"a&" * 64, headers=FORM)
     assert refused.status_code == 403
+
+
+async def test_feedback_that_is_refused_keeps_what_was_typed(signed_in: httpx.AsyncClient, acme: Tenant) -> None:
+    await publish(acme)
+    token = field_of(await signed_in.get("/skills/pdf"), "csrf_token")
+    typed = {"csrf_token": token, "comment": "<b>" + "x" * 10_000, "sentiment": "negative"}
+    refused = await signed_in.post("/skills/pdf/feedback", data=typed)
+    assert refused.status_code == 400
+    assert f"&lt;b&gt;{'x' * 10_000}</textarea>" in refused.text
+    assert '<option value="negative" selected>' in refused.text
+    assert 'role="alert"' in refused.text
+
+
+async def test_a_sign_in_that_is_refused_keeps_what_was_typed(visitor: httpx.AsyncClient) -> None:
+    refused = await visitor.post("/sign-in", data={"tenant": "acme", "user": "amn", "next": "/skills/pdf"})
+    assert refused.status_code == 400
+    assert [field_of(refused, name) for name in ("next", "tenant", "user")] == ["/skills/pdf", "acme", "ann"]
+    assert 'name="user" value="amn"' in refused.text
+
+
+async def test_an_error_page_leads_on_as_every_page(signed_in: httpx.AsyncClient) -> None:
+    for path in ("/skills/nothing", "/nowhere"):
+        page = await signed_in.get(path)
+        assert page.status_code == 404
+        assert '<a href="/skills"' in page.text
+    assert "Sign out" in (await signed_in.get("/skills/nothing")).text
+
+
+@pytest.mark.parametrize("part", ["changes", "instructions", "files", "versions", "feedback"])
+async def test_each_part_of_a_skill_is_a_click_away(signed_in: httpx.AsyncClient, acme: Tenant, part: str) -> None:
+    await publish(acme)
+    page = (await signed_in.get(f"/skills/pdf?show={part}")).text
+    assert f'href="/skills/pdf?show={part}" aria-current="page"' in page
+    assert page.count("/skills/pdf?show=") >= 5
+
+
+async def test_what_changed_comes_first_and_else_the_instructions(signed_in: httpx.AsyncClient, acme: Tenant) -> None:
+    skill = await publish(acme)
+    assert '<section class="markdown"' in (await signed_in.get("/skills/pdf")).text
+    await acme.visit_skill("ann", skill.skill_id)
+    await publish(acme, content="two")
+    assert '<section aria-label="Changes"' in (await signed_in.get("/skills/pdf")).text
+
+
+async def test_a_long_file_is_folded_and_shown_on_demand(signed_in: httpx.AsyncClient, acme: Tenant) -> None:
+    skill = await publish(acme, content="\n".join(map(str, range(500))))
+    await acme.visit_skill("ann", skill.skill_id)
+    await publish(acme, content="\n".join(f"{number}!" for number in range(500)))
+    page = (await signed_in.get("/skills/pdf")).text
+    assert "<ins" not in page
+    [address] = re.findall(r'<a href="([^"]+)">Show [\d,]+ lines', page)
+    whole = (await signed_in.get(unescape(address))).text
+    assert whole.count("<ins") == whole.count("<del") == 500

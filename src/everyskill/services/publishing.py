@@ -119,9 +119,10 @@ async def _publish(
         raise UserNotFound(provenance.author_id)
     found = await publishing.find_skills(connection, [folder.slug for folder in folders])
     stale = [folder for folder in folders if _differs(found.get(folder.slug), folder, provenance)]
-    # Before anything is locked: it takes a while.
-    capabilities = await tenant.run_in_worker(lambda: {folder.slug: find_capabilities(folder) for folder in stale})
+    capabilities: dict[str, list[str]] = {}
     if stale:
+        # Before anything is locked: it takes a while.
+        capabilities = await tenant.run_in_worker(lambda: {folder.slug: find_capabilities(folder) for folder in stale})
         found |= await _lock_or_create(connection, stale, found, provenance)
     await files.keep_contents(connection, contents)
     changed = [folder for folder in stale if not _says_the_same(found[folder.slug], folder)]

@@ -1,4 +1,4 @@
-"""Serves the style sheet, the script and the icon, at URLs that change with their content."""
+"""Serves the style sheet, the scripts and the icon, at URLs that change with their content."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -12,7 +12,12 @@ from msgspec import Struct
 from everyskill.web.headers import NO_SNIFF
 
 _FOLDER = Path(__file__).parents[1] / "static"
-_TYPES = {"style.css": "text/css", "view.js": "text/javascript", "icon.svg": "image/svg+xml"}
+_TYPES = {
+    "style.css": "text/css",
+    "page.js": "text/javascript",
+    "view.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 _IMMUTABLE = "public, max-age=31536000, immutable"
 
 ContentHash = Annotated[str, QueryParameter(name="v")]

@@ -38,10 +38,12 @@ PageContext = NamedDependency[BaseContext]
 
 
 async def provide_page_context(request: AnyRequest, identity: CurrentIdentity, tenant: CurrentTenant) -> BaseContext:
-    """The context of a page for the user who sent the request."""
+    """The context of a page for the user who sent the request, kept for the error page that it may come to."""
     count = await tenant.count_whats_new(identity.user_id, at_most=MAX_COUNT + 1)
     name = identity.name or identity.user_id
-    return BaseContext(identity.tenant_id, identity.user_id, name, count, make_csrf_token(request, identity))
+    context = BaseContext(identity.tenant_id, identity.user_id, name, count, make_csrf_token(request, identity))
+    request.state.page_context = context
+    return context
 
 
 async def require_csrf_token(connection: ASGIConnection, _: BaseRouteHandler) -> None:  # type: ignore[type-arg] # a guard

@@ -7,7 +7,7 @@ from litestar.params import FromQuery, URLEncodedBody
 from litestar.response import Redirect
 from msgspec import Struct
 
-from everyskill.model import WhatsNewItem, describe
+from everyskill.model import Severity, WhatsNewItem, describe
 from everyskill.web.auth.authentication import CurrentIdentity, CurrentTenant
 from everyskill.web.moments import read_moment
 from everyskill.web.pages.context import PageContext, require_csrf_token
@@ -23,17 +23,19 @@ class MarkAllSeenForm(Struct, frozen=True):
 
 
 class Entry(Struct, frozen=True):
-    """One entry of the feed, and in a sentence what changed."""
+    """One entry of the feed: who changed what and why, and the highest severity of what it newly asks for."""
 
     item: WhatsNewItem
     versions: str
-    summary: str
+    sentence: str
+    severity: Severity | None
 
     @classmethod
     def of(cls, item: WhatsNewItem) -> "Entry":
         """The entry of an item."""
         versions = [change.detail for change in item.changes if change.type == "version_bump" and change.detail]
-        return cls(item, "".join(versions), describe(item.changes))
+        severities = [change.severity for change in item.changes if change.severity]
+        return cls(item, "".join(versions), describe(item.changes), next(iter(severities), None))
 
 
 @get("/")

@@ -67,4 +67,4 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.filters.update(ago=ago, exact=_exact, counted=count, iso=iso, times=_times, size=_size)
-_TEMPLATES.globals.update(asset_url=asset_url, limits=inputs, max_listed=_MAX_LISTED, active_page=None)
+_TEMPLATES.globals.update(asset_url=asset_url, limits=inputs, max_listed=_MAX_LISTED, active_page=None, is_error=False)

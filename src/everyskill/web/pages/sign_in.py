@@ -34,17 +34,7 @@ class SignInForm(Struct, frozen=True):
 @get("/sign-in")
 async def show_sign_in(request: AnyRequest, next: FromQuery[str] = "/") -> Response[str]:  # noqa: A002 - the usual name for it
     """The sign-in page."""
-    settings: WebSettings = request.app.state.settings
-    database: Database = request.app.state.database
-    users = await database.tenant(settings.demo_tenant).list_users(_MAX_USERS) if settings.demo_sign_in else []
-    return render(
-        "sign_in.html",
-        page_context=None,
-        demo=settings.demo_sign_in,
-        users=users,
-        tenant_id=settings.demo_tenant,
-        next=_local_path(next),
-    )
+    return await _render(request, SignInForm(next=next))
 
 
 @post("/sign-in")
@@ -56,7 +46,10 @@ async def sign_in(request: AnyRequest, data: URLEncodedBody[SignInForm]) -> Resp
         raise NeedsHttps
     settings: WebSettings = request.app.state.settings
     if settings.demo_sign_in and not data.token:
-        identity = await _find_demo_user(request, data)
+        try:
+            identity = await _find_demo_user(request, data)
+        except UnknownPerson as error:
+            return await _render(request, data, refused=str(error))
     else:
         identity = await authenticate_token(request, data.token)
     users: UserCache = request.app.state.users
@@ -71,6 +64,23 @@ async def sign_out(request: AnyRequest, identity: CurrentIdentity) -> Response[A
     users: UserCache = request.app.state.users
     await users.end_sessions(identity.tenant_id, identity.user_id)
     return Redirect("/sign-in", status_code=303, cookies=[close_session(request)])
+
+
+async def _render(request: AnyRequest, typed: SignInForm, *, refused: str | None = None) -> Response[str]:
+    settings: WebSettings = request.app.state.settings
+    database: Database = request.app.state.database
+    users = await database.tenant(settings.demo_tenant).list_users(_MAX_USERS) if settings.demo_sign_in else []
+    return render(
+        "sign_in.html",
+        page_context=None,
+        status_code=200 if refused is None else 400,
+        demo=settings.demo_sign_in,
+        users=users,
+        tenant_id=settings.demo_tenant,
+        next=_local_path(typed.next),
+        typed=typed,
+        refused=refused,
+    )
 
 
 async def _find_demo_user(request: AnyRequest, form: SignInForm) -> Identity:
