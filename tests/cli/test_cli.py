@@ -14,6 +14,7 @@ from typing import Any, cast
 import asyncpg
 import pytest
 import typer
+from msgspec.structs import replace as struct_replace
 from typer.core import TyperGroup
 
 from everyskill.cli.app import app
@@ -21,7 +22,7 @@ from everyskill.database.revisions import REVISIONS
 from everyskill.handles import Tenant
 from tests.support.databases import Clone, cloned
 from tests.support.skill_folders import BROKEN, write_skill
-from tests.support.skills import is_badged, publish
+from tests.support.skills import is_badged, publish, with_script
 
 HEAVY = {"alembic", "asyncio", "asyncpg", "litestar", "pydantic", "rich", "sqlalchemy", "yaml"}
 HELP_OF_ALL = """
@@ -635,3 +636,49 @@ async def test_a_folder_that_needs_no_upgrade_exits_with_1(bare_shell: Shell, tm
     ran = await bare_shell.run("db", "upgrade-server", str(tmp_path), str(tmp_path / "new"))
     assert ran.code == 1
     assert "it holds PostgreSQL 18 already" in ran.err
+
+
+async def test_a_version_is_exported_compared_and_shown(shell: Shell, acme: Tenant, tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    await acme.publish_skill(with_script("echo one\n"), note="First")
+    await acme.publish_skill(with_script("echo two\n"), quiet=True)
+    assert "Wrote 2 files of pdf v1" in (await shell.succeed("skills", "export", "pdf", "--version", "1", out)).out
+    compared = await shell.succeed("skills", "diff", "pdf")
+    assert compared.out.splitlines()[:4] == ["changed run.sh", "@@ -1,2 +1,2 @@", "-echo one", "+echo two"]
+    assert "No file differs" in (await shell.succeed("skills", "diff", "pdf", "1", "1")).out
+    shown = (await shell.succeed("skills", "show", "pdf", "--version", "1")).out
+    assert "The files of v1, which is not the published version" in shown
+    assert "(quiet)" in shown
+    assert "First" in shown
+    assert (await shell.run("skills", "export", "pdf", "--version", "3", out)).code == 1
+
+
+async def test_an_export_that_is_not_whole_says_what_is_missing_and_fails(
+    shell: Shell, acme: Tenant, tmp_path: Path
+) -> None:
+    out = str(tmp_path / "out")
+    await acme.publish_skill(struct_replace(with_script("echo one\n"), contents={}))
+    exported = await shell.run("skills", "export", "pdf", out)
+    assert exported.code == 1
+    assert "Not kept, so not written: run.sh" in exported.err
+    again = await shell.run("skills", "export", "pdf", out)
+    assert "is not empty" in again.err
+
+
+async def test_contents_that_nothing_refers_to_are_pruned(
+    shell: Shell, acme: Tenant, owner: asyncpg.Connection
+) -> None:
+    await acme.publish_skill(with_script("echo one\n"))
+    await owner.execute("DELETE FROM skills")
+    assert (await shell.succeed("db", "prune", "--dry-run")).out == "Would remove 1 file, 9 bytes.\n"
+    assert (await shell.succeed("db", "prune", "--json")).document == {"files": 1, "bytes": 9}
+    assert (await shell.succeed("db", "prune")).out == "Removed 0 files, 0 bytes.\n"
+
+
+async def test_an_import_takes_a_note_and_is_quiet_where_asked(shell: Shell, acme: Tenant, skills_folder: Path) -> None:
+    write_skill(skills_folder, "pdf")
+    await shell.succeed("skills", "import", str(skills_folder))
+    write_skill(skills_folder, "pdf", body="Corrected.")
+    await shell.succeed("skills", "import", str(skills_folder), "--quiet", "--note", "A typo")
+    newest = (await acme.list_versions("pdf"))[0]
+    assert (newest.is_quiet, newest.note) == (True, "A typo")

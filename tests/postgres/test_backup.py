@@ -31,8 +31,8 @@ from everyskill.errors import (
     RestoreFailed,
 )
 from everyskill.handles import Tenant, own_programs
-from tests.support.databases import Clone
-from tests.support.skills import publish
+from tests.support.databases import Clone, open_database
+from tests.support.skills import publish, with_script
 
 PROGRAMS = own_programs()
 POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
@@ -130,6 +130,18 @@ async def test_a_restored_database_has_every_row_and_is_safe_to_serve(
     }
     assert restored.findings
     assert [finding for finding in restored.findings if not finding.ok] == []
+
+
+async def test_a_restored_database_has_the_bytes_of_every_file(
+    clone: Clone, acme: Tenant, empty_clone: Clone, file: Path
+) -> None:
+    await acme.publish_skill(with_script("echo one\n"), note="First")
+    await backup.dump(clone.superuser_url, file, own_programs=PROGRAMS)
+    await restore(empty_clone, file)
+    async with open_database(empty_clone.service_url) as database:
+        restored = database.tenant("acme")
+        assert (await restored.read_file("pdf", "run.sh")).content == b"echo one\n"
+        assert await restored.get_version("pdf", 1) == await acme.get_version("pdf", 1)
 
 
 async def test_a_login_with_bypassrls_dumps_every_row(

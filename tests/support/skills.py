@@ -1,13 +1,22 @@
 """Short ways to stage what a test is about."""
 
+from msgspec.structs import replace
+
 from everyskill.handles import Tenant
-from everyskill.model import Publication, SkillFolder
+from everyskill.model import Publication, SkillFile, SkillFolder
 
 
 def folder(slug: str = "pdf", content: str = "one", **fields: str) -> SkillFolder:
     """A skill that consists of its SKILL.md."""
     facts = {"name": slug.title(), "description": f"What {slug} does.", "category": "general"} | fields
     return SkillFolder.from_content(slug, content=content, **facts)
+
+
+def with_script(text: str, path: str = "run.sh", **fields: str) -> SkillFolder:
+    """A skill with an executable script beside its SKILL.md."""
+    skill = folder(**fields)
+    script = SkillFile.of(path, text.encode(), is_executable=True)
+    return replace(skill, files=(*skill.files, script), contents={script.hash: text.encode()})
 
 
 async def publish(

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from everyskill.cli import backup, db, feedback, skills, tenants, users
+from everyskill.cli import backup, db, feedback, skill_files, skills, tenants, users
 from everyskill.cli.commands import QuickGroup
 from everyskill.cli.serve import serve
 from everyskill.cli.up import up
@@ -25,6 +25,8 @@ for single in (up, serve, view, changes, whats_new, mark_seen):
     app.command()(single)
 for of_db in (backup.dump, backup.restore, backup.upgrade_server):
     db.group.command()(of_db)
+for of_skills in (skill_files.export, skill_files.diff):
+    skills.group.command()(of_skills)
 for group in (skills.group, feedback.group, users.group, tenants.group, db.group):
     app.add_typer(group)
 

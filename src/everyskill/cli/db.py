@@ -1,16 +1,17 @@
-"""`db`: migrate the database, and check that it is safe to serve from."""
+"""`db`: migrate the database, check that it is safe to serve from, and remove what is not used."""
 
 # ruff: noqa: PLC0415 - --help is five times as slow with Alembic, and a half slower with the rest
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from everyskill.cli.commands import EXIT_DATABASE_NOT_READY, command, group_of_commands
+from everyskill.cli.commands import EXIT_DATABASE_NOT_READY, command, group_of_commands, open_tenant
 from everyskill.cli.lines import Line, styled
-from everyskill.cli.options import AsJson, DatabaseUrl, OwnerUrl
+from everyskill.cli.options import DEFAULT_TENANT, AsJson, DatabaseUrl, OwnerUrl, TenantId
 from everyskill.cli.output import Output, write
+from everyskill.wording import count
 
 if TYPE_CHECKING:
     from everyskill.database.inspection import Finding
@@ -46,6 +47,22 @@ async def check(database_url: DatabaseUrl = None, as_json: AsJson = False) -> No
     Output(as_json=as_json).result(findings, finding_lines(findings))
     if not all(finding.ok for finding in findings):
         raise typer.Exit(EXIT_DATABASE_NOT_READY)
+
+
+@group.command()
+@command
+async def prune(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count them, and remove nothing.")] = False,
+    tenant_id: TenantId = DEFAULT_TENANT,
+    database_url: DatabaseUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Remove the contents of files that no version of a skill refers to any more, as where skills were deleted."""
+    async with open_tenant(tenant_id, database_url) as tenant:
+        pruned = await tenant.prune_files(dry_run=dry_run)
+    verb = "Would remove" if dry_run else "Removed"
+    Output(as_json=as_json).result(pruned, [f"{verb} {count(pruned.files, 'file')}, {count(pruned.bytes, 'byte')}."])
 
 
 @group.command()

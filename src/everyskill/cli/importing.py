@@ -29,6 +29,8 @@ async def import_folder(
     author_id: str | None = None,
     archive_missing: bool = False,
     full_depth: bool = False,
+    note: str | None = None,
+    quiet: bool = False,
 ) -> "ImportReport":
     """Imports a tree of skills, with a progress bar where stderr is a terminal."""
     from everyskill.skill_folders.importer import import_skill_folders
@@ -38,6 +40,8 @@ async def import_folder(
             tenant,
             root,
             author_id=author_id,
+            note=note,
+            quiet=quiet,
             archive_missing=archive_missing,
             full_depth=full_depth,
             on_progress=on_progress,

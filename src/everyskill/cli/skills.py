@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec.structs import replace
 
 from everyskill.cli.checking import check
 from everyskill.cli.commands import EXIT_FAILED, command, group_of_commands, open_tenant
@@ -22,6 +23,7 @@ from everyskill.cli.options import (
     next_command,
 )
 from everyskill.cli.output import Output, write
+from everyskill.cli.skill_files import VersionNumber
 from everyskill.cli.views import heading
 from everyskill.wording import ago, count
 
@@ -47,6 +49,8 @@ async def import_(
     author: Annotated[
         str | None, typer.Option(metavar="USER", help="Who made the changes; not badged for them.")
     ] = None,
+    note: Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for who reads what changed.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Badge nobody: a corrected typo, say.")] = False,
     tenant_id: TenantId = DEFAULT_TENANT,
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,
@@ -55,7 +59,13 @@ async def import_(
     output = Output(as_json=as_json)
     async with open_tenant(tenant_id, database_url) as tenant:
         report = await import_folder(
-            tenant, path, author_id=author, archive_missing=archive_missing, full_depth=full_depth
+            tenant,
+            path,
+            author_id=author,
+            note=note,
+            quiet=quiet,
+            archive_missing=archive_missing,
+            full_depth=full_depth,
         )
     output.result(report, report_lines(path, report))
     output.note(*advice_lines(report, tenant_id=tenant_id, database_url=database_url))
@@ -88,7 +98,9 @@ async def list_(
 @command
 async def show(
     slug: Slug,
+    *,
     content: Annotated[bool, typer.Option("--content", help="Print its SKILL.md and nothing else.")] = False,
+    version: VersionNumber = None,
     tenant_id: TenantId = DEFAULT_TENANT,
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,
@@ -96,6 +108,8 @@ async def show(
     """Show a skill with its files and versions, also an archived one. Records no view."""
     async with open_tenant(tenant_id, database_url) as tenant:
         detail = await tenant.get_skill(slug, include_hidden=True)
+        if version is not None:
+            detail = replace(detail, published=await tenant.get_version(slug, version, include_hidden=True))
         versions = await _list_all_versions(tenant, slug)
     if content and not as_json:
         write(detail.published.content if detail.published else "")
@@ -184,14 +198,22 @@ def _badge(item: "SkillListItem", *, is_new: bool) -> Line:
 def _detail_lines(detail: "SkillDetail", versions: "list[VersionSummary]") -> Iterator[Line]:
     skill, published = detail.skill, detail.published
     yield heading(skill, skill.status, f"changed {ago(skill.updated_at)}")
-    yield skill.description
+    yield skill.description if published is None else published.description
     if published is None:
         return
+    if published.version != skill.published_version:
+        yield ""
+        yield f"The files of v{published.version}, which is not the published version:"
     yield ""
     yield from table(("FILE", "BYTES"), *((file.path, f"{file.size:,}") for file in published.files))
     yield ""
     shown = versions[:_MAX_VERSIONS_SHOWN]
-    rows = ((f"v{version.version}", ago(version.created_at), version.created_by or "") for version in shown)
-    yield from table(("VERSION", "PUBLISHED", "BY"), *rows)
+    yield from table(("VERSION", "PUBLISHED", "BY", "NOTE"), *map(_version_row, shown))
     if len(versions) > len(shown):
         yield f"and {count(len(versions) - len(shown), 'older version')}"
+
+
+def _version_row(version: "VersionSummary") -> tuple[Line, ...]:
+    who = version.author_name or version.created_by or ""
+    note = " ".join(filter(None, ["(quiet)" if version.is_quiet else "", version.note]))
+    return f"v{version.version}", ago(version.created_at), who, note
