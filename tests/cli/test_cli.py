@@ -223,6 +223,22 @@ async def test_lists_and_summaries_record_nothing(shell: Shell, acme: Tenant) ->
     assert await acme.get_user_view("ann", skill.skill_id) == before
 
 
+async def test_an_update_that_asks_for_more_says_so(shell: Shell, acme: Tenant, owner: asyncpg.Connection) -> None:
+    skill = await publish(acme, "pdf")
+    await acme.visit_skill("ann", skill.skill_id)
+    await publish(acme, "pdf", "two")
+    await owner.execute("SET session_replication_role = replica")
+    await owner.execute(
+        "UPDATE skill_versions SET capabilities = CASE version WHEN 1 THEN '{}' ELSE '{3:tool:Bash}' END::text[]"
+    )
+
+    listed = await shell.succeed("skills", "list")
+    feed = await shell.succeed("whats-new")
+
+    assert row_of("pdf", listed.out).endswith("Updated · asks for more")
+    assert "asks for more: tool Bash" in feed.out
+
+
 async def test_the_feed_is_read_page_by_page(shell: Shell, acme: Tenant) -> None:
     for slug in ("a", "b"):
         skill = await publish(acme, slug)

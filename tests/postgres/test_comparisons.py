@@ -4,7 +4,7 @@ import asyncpg
 
 from everyskill.database.views.comparisons import FIND_FACTS
 from everyskill.handles import Database, Tenant
-from everyskill.model import describe
+from everyskill.model import Severity, describe
 from tests.support.skills import publish
 
 
@@ -116,3 +116,27 @@ async def test_capabilities_are_compared_and_an_older_version_says_nothing_of_th
     by_type = {item.type: item for item in await acme.get_changes("ann", skill_id)}
     assert (by_type["category_changed"].old, by_type["category_changed"].detail) == ("docs", "qa")
     assert (by_type["capabilities_added"].detail, by_type["capabilities_added"].severity) == ("host a.io", "medium")
+
+
+async def test_a_badge_says_how_much_more_an_update_asks_for(acme: Tenant, owner: asyncpg.Connection) -> None:
+    asking, same, quiet, unknown = [await publish_twice(acme, slug) for slug in ("asking", "same", "quiet", "unknown")]
+    for skill_id, new in ((asking, ["2:host:a.io", "3:tool:Bash"]), (same, ["1:tool:Read"])):
+        await tell(owner, skill_id, 1, capabilities=["1:tool:Read"])
+        await tell(owner, skill_id, 2, capabilities=new)
+    await tell(owner, unknown, 1, capabilities=None)
+    await tell(owner, quiet, 1, capabilities=[])
+    await tell(owner, quiet, 2, capabilities=["3:tool:Bash"], is_quiet=True)
+    await owner.execute("SET session_replication_role = replica")
+    await owner.execute(
+        "UPDATE skills SET announced_version = 1, updated_at = updated_at - interval '1 day' WHERE id = $1", quiet
+    )
+    await owner.execute("RESET session_replication_role")
+    badges = {asking: (True, Severity.HIGH), same: (True, None), quiet: (False, None), unknown: (True, None)}
+
+    states = await acme.get_view_states("ann", badges)
+    listed = (await acme.list_skills("ann")).items
+    assert {skill_id: (state.is_updated, state.severity) for skill_id, state in states.items()} == badges
+    assert {item.id: (item.is_updated, item.severity) for item in listed} == badges
+    assert {item.severity for item in (await acme.list_skills()).items} == {None}
+    await acme.visit_skill("ann", asking)
+    assert (await acme.get_view_states("ann", [asking]))[asking].severity is None

@@ -349,10 +349,11 @@ BY_SLUG = {"lookups": to_json([Lookup.of("stale", ["s1", "skill-1", "skill-2", "
 MAX_TOUCHED: list[tuple[Statement, dict[str, Any], dict[str, int]]] = [
     (FIND_VIEWS, {}, {"user_skill_views": 2}),
     (FIND_UPDATED, {}, {"user_skill_views": 2, "skills": 2}),
-    (FIND_VIEW_STATES, {}, {"user_skill_views": 2, "skills": 2}),
+    # Of two skills that are updated, two versions each.
+    (FIND_VIEW_STATES, {}, {"user_skill_views": 2, "skills": 2, "skill_versions": 4}),
     (FIND_VIEWS, BY_SLUG, {"user_skill_views": 3, "skills": 4}),
     (FIND_UPDATED, BY_SLUG, {"user_skill_views": 3, "skills": 4 + 3}),
-    (FIND_VIEW_STATES, BY_SLUG, {"user_skill_views": 3, "skills": 4 + 3}),
+    (FIND_VIEW_STATES, BY_SLUG, {"user_skill_views": 3, "skills": 4 + 3, "skill_versions": 6}),
     (FIND_CHANGES, BY_SLUG, {"user_skill_views": 3, "skills": 4 + 3, "skill_versions": 3}),
     (FIND_CHANGES, {}, {"user_skill_views": 2, "skills": 2, "skill_versions": 2}),
     (FIND_FACTS, {}, {"skill_versions": 2}),
@@ -367,7 +368,7 @@ MAX_TOUCHED: list[tuple[Statement, dict[str, Any], dict[str, int]]] = [
     # Found, and written.
     (MARK_ALL_SEEN, {}, {"user_skill_views": 2 * 10, "skills": 10, "users": 1}),
     (LIST_SKILLS, {}, {"skills": LIMIT}),
-    (LIST_SKILLS_FOR_USER, STALE, {"skills": LIMIT, "user_skill_views": LIMIT}),
+    (LIST_SKILLS_FOR_USER, STALE, {"skills": LIMIT, "user_skill_views": LIMIT, "skill_versions": 2 * LIMIT}),
     (LIST_CATEGORIES, {}, {"skills": SKILLS}),
     # By its slug, and by the id of that.
     (FIND_SKILL, {}, {"skills": 2}),

@@ -5,16 +5,18 @@ from importlib import import_module
 from itertools import product
 from pathlib import Path
 from pkgutil import walk_packages
+from random import Random
 
 import asyncpg
 import pytest
 
 import everyskill.database
 from everyskill.database.connections import connect_once
-from everyskill.database.rules import IS_UPDATED
+from everyskill.database.rules import IS_UPDATED, NEW_SEVERITY
 from everyskill.database.statements import NESTED_LOOP_PLAN, Statement
 from everyskill.handles import Tenant
-from everyskill.model import Skill, SkillStatus
+from everyskill.model import Severity, Skill, SkillStatus, compare_capabilities
+from everyskill.model.capabilities import highest_severity
 from everyskill.model.changes import is_updated
 from everyskill.model.views import PreviousView
 from tests.support.databases import Clone
@@ -123,3 +125,29 @@ def test_s2_the_rules_stand_in_one_file() -> None:
     }
     # A count of feedback since the view is no rule of "updated".
     assert found - {"views/visits.py"} == {"rules.py"}
+
+
+async def test_the_severity_of_a_badge_in_sql_is_the_one_in_python(owner: asyncpg.Connection) -> None:
+    """The query of NEW_SEVERITY, its two versions replaced by values."""
+    asked = NEW_SEVERITY
+    for number, place in ((1, "versions.id = s.published_version_id"), (2, "versions.version = v.last_viewed_version")):
+        assert place in asked
+        asked = asked.replace(place, f"versions.version = {number}")
+    asked = asked.replace("versions.skill_id = s.id", "true").replace(":tenant_id", "'acme'")
+    text = f"""
+        WITH skill_versions (tenant_id, version, capabilities) AS (VALUES ('acme', 1, $1::text[]), ('acme', 2, $2))
+        SELECT {asked}
+    """
+    hash_of = [f"#{digit * 32}" for digit in "01"]
+    pool = ["1:tool:Read", "2:host:a.io", "3:tool:Bash", "3:tool:Bash(git:*)", "1:tool:Read(a(b))", "tool:odd", "9:x:y"]
+    pool += [f"3:script:a(1).sh{end}" for end in hash_of] + ["", "2:Odd:x", "2:unread:2 files" + hash_of[0]]
+    choose = Random(7)
+    kinds = set()
+    for _ in range(400):
+        new, old = (choose.sample([*pool, None], choose.randrange(len(pool))) for _ in range(2))
+        expected = highest_severity(compare_capabilities(old, new))
+        kinds.add(expected)
+        assert await owner.fetchval(text, new, old) == expected, (new, old)
+    assert kinds == {None, *Severity}
+    assert await owner.fetchval(text, ["3:tool:Bash"], None) is None
+    assert await owner.fetchval(text, None, ["3:tool:Bash"]) is None

@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from everyskill.model import SkillFile, SkillFolder
+from everyskill.model import Severity, SkillFile, SkillFolder
 from everyskill.model.capabilities import (
     MAX_OF_A_KIND,
     MAX_TEXT,
-    Severity,
     compare_capabilities,
     find_capabilities,
     highest_severity,

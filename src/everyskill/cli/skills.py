@@ -191,7 +191,7 @@ def _badge(item: "SkillListItem", *, is_new: bool) -> Line:
     if item.status != "published":
         return styled(item.status, "dim")
     if item.is_updated:
-        return styled("Updated", "bold yellow")
+        return styled("Updated · asks for more" if item.severity else "Updated", "bold yellow")
     return styled("New", "green") if is_new else ""
 
 

@@ -19,6 +19,28 @@ IS_UPDATED = f"""(
     AND (coalesce(s.announced_version, s.published_version) > v.last_viewed_version OR s.updated_at > v.last_viewed_at)
 )"""
 
+# The highest severity of what the published version may do and the version that was seen could not, as
+# compare_capabilities in model/capabilities.py says; NULL where that is nothing, or not known. By skill_versions_pkey
+# and skill_versions_tenant_id_skill_id_version_unique. EXCEPT, not <> ALL, which takes quadratic time.
+NEW_SEVERITY = """(
+    SELECT CASE max(left(asked.capability, 1)) WHEN '3' THEN 'high' WHEN '2' THEN 'medium' WHEN '1' THEN 'low' END
+      FROM (SELECT versions.capabilities
+              FROM skill_versions AS versions
+             WHERE versions.tenant_id = :tenant_id AND versions.id = s.published_version_id
+            OFFSET 0) AS published
+      JOIN (SELECT versions.capabilities
+              FROM skill_versions AS versions
+             WHERE versions.tenant_id = :tenant_id AND versions.skill_id = s.id
+               AND versions.version = v.last_viewed_version AND versions.capabilities IS NOT NULL
+            OFFSET 0) AS seen ON true
+      JOIN LATERAL (
+          SELECT unnest(published.capabilities) EXCEPT SELECT unnest(seen.capabilities)
+      ) AS asked (capability) ON true
+     WHERE asked.capability ~ '^[123]:[a-z]+:'
+       AND (strpos(asked.capability, '(') = 0
+            OR NOT coalesce(split_part(asked.capability, '(', 1) = ANY (seen.capabilities), false))
+)"""
+
 # The skill of a view, with what S1 and S8 ask: by skills_pkey, whatever the statistics say. By its key alone, or a
 # partial index would tempt the planner.
 SKILL_OF_VIEW = """JOIN LATERAL (

@@ -2,7 +2,6 @@
 
 from everyskill.model.capabilities import (
     CapabilityChange,
-    Severity,
     compare_capabilities,
     find_capabilities,
 )
@@ -18,6 +17,7 @@ from everyskill.model.changes import (
 from everyskill.model.diffs import FileDiff, diff_versions
 from everyskill.model.feedback import FeedbackStatus, FeedbackType, Sentiment, SkillFeedback, SkillFeedbackPage
 from everyskill.model.sentences import describe
+from everyskill.model.severity import Severity
 from everyskill.model.skill_files import FileContent, FileEntry
 from everyskill.model.skill_pages import SkillPageContent
 from everyskill.model.skills import (

@@ -6,13 +6,13 @@ severity is a digit, so that SQL finds the highest as the greatest first charact
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from enum import StrEnum
 from hashlib import sha256
 from typing import Any, Literal
 
 from msgspec import Struct
 
 from everyskill.model.hosts import find_hosts
+from everyskill.model.severity import Severity
 from everyskill.model.skill_md import split_skill_md
 from everyskill.model.skills import SkillFile, SkillFolder
 
@@ -42,20 +42,8 @@ _TOOL = re.compile(r"[^\s,()]+(?:\((?:[^()]|\([^()]*\))*\))?")
 _TOOL_NAME = re.compile(r"\*|\w+")
 # What a host runs before the model reads the text: !`git status`, or a block that is opened by ```!
 _COMMAND = re.compile(r"!`([^`\n]+)`|^```![ \t]*\r?\n((?:(?!```).*\n)*)", re.MULTILINE)
+_CAPABILITY = re.compile(r"[123]:[a-z]+:")
 _HASH_END = re.compile(r"#[0-9a-f]{32}\Z")
-
-
-class Severity(StrEnum):
-    """How much a capability asks for."""
-
-    LOW = "low"
-    MEDIUM = "medium"
-    HIGH = "high"
-
-    @property
-    def rank(self) -> int:
-        """1, 2 or 3: a severity is a text, and texts compare by their letters."""
-        return list(Severity).index(self) + 1
 
 
 _SEVERITIES = {str(severity.rank): severity for severity in Severity}
@@ -82,14 +70,16 @@ def find_capabilities(folder: SkillFolder) -> list[str]:
     return sorted(map(_storable, found))
 
 
-def compare_capabilities(old: Iterable[str], new: Iterable[str]) -> list[CapabilityChange]:
+def compare_capabilities(old: Iterable[str | None], new: Iterable[str | None]) -> list[CapabilityChange]:
     """What the new version may do that the old one could not, the most severe first.
 
     `Bash(git:*)` is nothing new where `Bash` was allowed: what stands in parentheses restricts.
     """
-    known = set(old)
+    # What another program wrote may be anything.
+    known = {text for text in old if text}
     labels = {_HASH_END.sub("", capability) for capability in known}
-    added = {text for text in new if text not in known and text.partition("(")[0] not in known}
+    asked = {text for text in new if text and _CAPABILITY.match(text)}
+    added = {text for text in asked if text not in known and text.partition("(")[0] not in known}
     return sorted((_change(text, labels) for text in added), key=lambda it: (-it.severity.rank, it.kind, it.value))
 
 

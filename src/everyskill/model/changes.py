@@ -7,8 +7,9 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-from everyskill.model.capabilities import CapabilityChange, Severity, compare_capabilities, highest_severity, is_script
+from everyskill.model.capabilities import CapabilityChange, compare_capabilities, highest_severity, is_script
 from everyskill.model.diffs import FileDiff, compare_files, count_lines
+from everyskill.model.severity import Severity
 from everyskill.model.skill_md import split_skill_md
 from everyskill.model.skills import SkillFile, SkillStatus
 from everyskill.model.views import AnyView, UserSkillView
@@ -62,7 +63,7 @@ class VersionFacts(Struct, frozen=True):
     name: str = ""
     category: str | None = None
     content: str | None = ""
-    capabilities: Sequence[str] | None = None
+    capabilities: Sequence[str | None] | None = None
 
 
 class Publishers(Struct, frozen=True):

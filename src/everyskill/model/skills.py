@@ -22,6 +22,7 @@ from everyskill.model.inputs import (
     check_type,
     shown,
 )
+from everyskill.model.severity import Severity
 from everyskill.model.skill_md import without_installed_metadata
 
 SKILL_FILE_NAME = "SKILL.md"
@@ -161,7 +162,10 @@ class Skill(Struct, frozen=True):
 
 
 class SkillListItem(Struct, frozen=True):
-    """One line of a list of skills. `is_updated` is the badge of the user who asked; without a user it is False."""
+    """One line of a list of skills. `is_updated` is the badge of the user who asked; without a user it is False.
+
+    `severity` is the highest of what an updated skill may do and could not when it was seen, if there is such.
+    """
 
     id: str
     name: str
@@ -172,6 +176,7 @@ class SkillListItem(Struct, frozen=True):
     published_version: int | None
     updated_at: datetime
     is_updated: bool
+    severity: Severity | None = None
 
 
 class SkillListPage(Struct, frozen=True):

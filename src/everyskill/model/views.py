@@ -6,6 +6,8 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from everyskill.model.severity import Severity
+
 
 class UserSkillView(Struct, frozen=True):
     """A row of `user_skill_views`: when this user last saw this skill, in which version, and how often.
@@ -24,13 +26,14 @@ class UserSkillView(Struct, frozen=True):
 
 # Lists of skills show many of these at once, and none of them can be part of a reference cycle.
 class ViewState(Struct, frozen=True, gc=False):
-    """A user's view of a skill, and whether the skill was updated since (S1)."""
+    """A user's view of a skill, whether the skill was updated since (S1), and how much more it may do, if it may."""
 
     skill_id: str
     last_viewed_at: datetime
     last_viewed_version: int | None
     view_count: int
     is_updated: bool
+    severity: Severity | None = None
 
 
 class PreviousView(Struct, frozen=True):

@@ -1,7 +1,7 @@
 """Asks about skills as the catalog shows them now."""
 
 from everyskill.database.catalog.names import skill_of
-from everyskill.database.rules import IS_PUBLISHED, IS_UPDATED
+from everyskill.database.rules import IS_PUBLISHED, IS_UPDATED, NEW_SEVERITY
 from everyskill.database.statements import Statement, read_row, read_rows
 from everyskill.database.transactions import TenantConnection
 from everyskill.model.skills import Skill, SkillListItem, SkillStatus
@@ -33,11 +33,12 @@ _MATCHES = """
 """
 
 # A page of the catalog, by skills_tenant_id_slug_unique.
-LIST_SKILLS = Statement(f"SELECT {_LISTED}, false AS is_updated FROM skills AS s {_MATCHES}")
+LIST_SKILLS = Statement(f"SELECT {_LISTED}, false AS is_updated, NULL AS severity FROM skills AS s {_MATCHES}")
 
-# The same with the badges of a user, by user_skill_views_tenant_user_skill_unique.
+# The same with the badges of a user, by user_skill_views_tenant_user_skill_unique; versions of what is updated alone.
 LIST_SKILLS_FOR_USER = Statement(f"""
-    SELECT {_LISTED}, coalesce({IS_UPDATED}, false) AS is_updated
+    SELECT {_LISTED}, coalesce({IS_UPDATED}, false) AS is_updated,
+           CASE WHEN {IS_UPDATED} THEN {NEW_SEVERITY} END AS severity
       FROM skills AS s
       LEFT JOIN LATERAL (
           SELECT views.last_viewed_at, views.last_viewed_version

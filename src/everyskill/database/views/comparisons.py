@@ -67,7 +67,7 @@ class StoredFacts(Struct, frozen=True):
     name: str
     description: str
     category: str | None
-    capabilities: Sequence[str] | None
+    capabilities: Sequence[str | None] | None
     files_json: str
     content: str | None
 

@@ -2,12 +2,15 @@
 
 from collections.abc import Collection, Sequence
 
+from asyncpg import Record
 from msgspec import Struct
+from msgspec.structs import replace
 
 from everyskill.database.catalog.names import skill_id_of
-from everyskill.database.rules import IS_UPDATED, SKILL_OF_VIEW
+from everyskill.database.rules import IS_UPDATED, NEW_SEVERITY, SKILL_OF_VIEW
 from everyskill.database.statements import Statement, row_reader, to_json
 from everyskill.database.transactions import TenantConnection
+from everyskill.model.severity import Severity
 from everyskill.model.skills import find_slugs
 from everyskill.model.views import UserSkillView, ViewState
 
@@ -84,14 +87,21 @@ FIND_UPDATED = Statement(f"""
 """)
 
 # Views with their badges, skills by skills_pkey. A version that is not known, or a skill that this transaction does not
-# see, is no update.
+# see, is no update. Versions are read of what is updated alone.
 FIND_VIEW_STATES = Statement(f"""
-    SELECT asked.place, v.asked_as, v.skill_id, v.last_viewed_at, v.last_viewed_version, v.view_count,
-           coalesce(
-               (SELECT {IS_UPDATED} FROM skills AS s WHERE s.tenant_id = :tenant_id AND s.id = v.skill_id), false
-           ) AS is_updated
-      FROM {LOOKUPS}
-      JOIN {ASKED_VIEWS} ON true
+    SELECT v.place, v.asked_as, v.skill_id, v.last_viewed_at, v.last_viewed_version, v.view_count, v.is_updated,
+           CASE WHEN v.is_updated THEN (
+               SELECT {NEW_SEVERITY} FROM skills AS s WHERE s.tenant_id = :tenant_id AND s.id = v.skill_id
+           ) END AS severity
+      FROM (
+          SELECT asked.place, v.*,
+                 coalesce(
+                     (SELECT {IS_UPDATED} FROM skills AS s WHERE s.tenant_id = :tenant_id AND s.id = v.skill_id), false
+                 ) AS is_updated
+            FROM {LOOKUPS}
+            JOIN {ASKED_VIEWS} ON true
+          OFFSET 0
+      ) AS v
 """)
 
 _read_view = row_reader(UserSkillView)
@@ -118,5 +128,10 @@ async def find_view_states(connection: TenantConnection, lookups: Sequence[Looku
     """Both at once: for each lookup, in order, the user's views by what was asked, each with its badge."""
     found: list[dict[str, ViewState]] = [{} for _ in lookups]
     for row in await connection.fetch(FIND_VIEW_STATES, lookups=to_json(lookups)):
-        found[row["place"] - 1][row["asked_as"]] = _read_state(row)
+        found[row["place"] - 1][row["asked_as"]] = _read_state_and_severity(row)
     return found
+
+
+def _read_state_and_severity(row: Record) -> ViewState:
+    state, severity = _read_state(row), row["severity"]
+    return state if severity is None else replace(state, severity=Severity(severity))

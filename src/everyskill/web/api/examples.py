@@ -42,7 +42,7 @@ _ABOUT = "Reviews a change for correctness and risk."
 _CURSOR = FeedCursor(_NOW, _NOW, SKILL_ID).encode()
 
 VIEW = UserSkillView("b1946ac9", "acme", "ann", SKILL_ID, _THEN, 2, 7)
-VIEW_STATES = {SKILL_ID: ViewState(SKILL_ID, _THEN, 2, 7, is_updated=True)}
+VIEW_STATES = {SKILL_ID: ViewState(SKILL_ID, _THEN, 2, 7, is_updated=True, severity=Severity.MEDIUM)}
 CHANGES = [
     ChangeItem("version_bump", "New version published", "v2 → v4", author="Bob", note="pins the API version"),
     ChangeItem(
@@ -74,7 +74,16 @@ SKILL = Skill(
 SKILLS = SkillListPage(
     [
         SkillListItem(
-            SKILL_ID, "Code review", "code-review", _ABOUT, "engineering", SkillStatus.PUBLISHED, 4, _NOW, True
+            SKILL_ID,
+            "Code review",
+            "code-review",
+            _ABOUT,
+            "engineering",
+            SkillStatus.PUBLISHED,
+            4,
+            _NOW,
+            True,
+            Severity.MEDIUM,
         )
     ],
     None,
