@@ -470,7 +470,7 @@ def test_a_skill_may_hold_so_many_files_and_not_one_more(root: Path) -> None:
     folder = make_skill(root / "skill")
     for number in range(1, MAX_FILES):
         (folder / str(number)).touch()
-    assert len(list_files(folder, real_root=os.path.realpath(root))) == MAX_FILES
+    assert len(list_files(folder, real=str(folder), real_root=str(root))) == MAX_FILES
     (folder / "one more").touch()
     assert error_of(folder).reason == f"must not hold more than {MAX_FILES:,} files and folders"
 

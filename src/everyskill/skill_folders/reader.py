@@ -86,7 +86,8 @@ def _read_or_report(tree: _Tree, folder: Path, slug: str) -> SkillFolder | Skill
 
 def _read(tree: _Tree, folder: Path, slug: str) -> SkillFolder:
     with translate_os_errors(folder):
-        found = list_files(folder, real_root=tree.real_root, on_warning=tree.on_warning)
+        real = real_path(folder, tree.real_root)
+        found = list_files(folder, real=real, real_root=tree.real_root, on_warning=tree.on_warning)
         skill_file = _skill_file(tree, folder, found)
         file = skill_file.path
         data = _read_skill_file(file)
@@ -99,7 +100,7 @@ def _read(tree: _Tree, folder: Path, slug: str) -> SkillFolder:
             slug=_slug(tree, folder, front_matter, slug),
             name=front_matter.name or _printable(folder_name) or slug,
             description=front_matter.description,
-            category=_category(tree, folder, front_matter),
+            category=_category(tree, real, front_matter),
             content=content,
             files=(first, *others),
             contents=contents,
@@ -130,11 +131,11 @@ def _slug(tree: _Tree, folder: Path, front_matter: FrontMatter, slug: str) -> st
     return slug
 
 
-def _category(tree: _Tree, folder: Path, front_matter: FrontMatter) -> str | None:
+def _category(tree: _Tree, real: str, front_matter: FrontMatter) -> str | None:
     """What the skill or its plugin's manifest says, else the scope or the plugin; None where nothing does."""
     if front_matter.category:
         return front_matter.category
-    path = real_path(folder, tree.real_root)[len(tree.real_root) :].strip("/")
+    path = real[len(tree.real_root) :].strip("/")
     plugin = tree.manifests.find_plugin(path)
     if plugin is not None and plugin.category:
         return plugin.category[:MAX_NAME_LENGTH]

@@ -1,6 +1,5 @@
 """Gives each skill folder of a tree its slug: by the folder's name, else with the plugin or scope before it."""
 
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
@@ -36,7 +35,7 @@ def slug_of_folder(folder: Path) -> str:
 
 def name_of_folder(folder: Path) -> str:
     """The folder's name, also where its path is `.` or ends in `..`."""
-    return os.path.basename(os.path.abspath(folder))  # noqa: PTH100, PTH119 - of thousands
+    return folder.name if folder.name not in {"", ".."} else folder.resolve().name
 
 
 def path_within(folder: Path, root: Path) -> str:

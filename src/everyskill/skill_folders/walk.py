@@ -84,10 +84,13 @@ def find_skill_file(entries: Iterable[os.DirEntry[str]]) -> str | None:
     return next((entry.name for entry in sorted(others, key=attrgetter("name")) if _begins_as_skill(entry)), None)
 
 
-def list_files(folder: Path, *, real_root: str, on_warning: OnWarning = ignore_warning) -> list[FoundFile]:
-    """The files of a skill, sorted, without ignored ones. Raises SkillFolderError for what cannot belong to a skill."""
+def list_files(folder: Path, *, real: str, real_root: str, on_warning: OnWarning = ignore_warning) -> list[FoundFile]:
+    """The files of a skill, sorted, without ignored ones. Raises SkillFolderError for what cannot belong to a skill.
+
+    `real` is where the folder's path leads.
+    """
     files = []
-    for count, (name, entry) in enumerate(_entries_below(folder, real_root, on_warning)):
+    for count, (name, entry) in enumerate(_entries_below(folder, real, real_root, on_warning)):
         if count == MAX_FILES:
             raise folder_error(folder, f"must not hold more than {MAX_FILES:,} files and folders")
         with translate_os_errors(entry.path):
@@ -145,25 +148,25 @@ def _begins_as_skill(entry: os.DirEntry[str]) -> bool:
     return False
 
 
-def _entries_below(folder: Path, real_root: str, on_warning: OnWarning) -> Iterator[tuple[str, os.DirEntry[str]]]:
+def _entries_below(
+    folder: Path, real: str, real_root: str, on_warning: OnWarning
+) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Every file and folder below a folder, each with its path within it. Links are followed within root."""
-    pending: list[tuple[str, str, tuple[str, ...]]] = [(str(folder), "", (real_path(folder, real_root),))]
+    pending: list[tuple[str, str, tuple[str, ...]]] = [(str(folder), "", (real,))]
     while pending:
         current, prefix, above = pending.pop()
         for entry in _contents(current):
-            real = (
-                _real_path_of_link(entry, real_root, on_warning) if entry.is_symlink() else f"{above[-1]}/{entry.name}"
-            )
-            if real is None:
+            at = _real_path_of_link(entry, real_root, on_warning) if entry.is_symlink() else f"{above[-1]}/{entry.name}"
+            if at is None:
                 continue
-            if real in above:
+            if at in above:
                 raise folder_error(entry.path, "is a link that leads back to a folder above it")
             with translate_os_errors(entry.path):
                 is_folder = entry.is_dir()
             if is_folder and _is_left_out(entry, on_warning):
                 continue
             if is_folder:
-                pending.append((entry.path, f"{prefix}{entry.name}/", (*above, real)))
+                pending.append((entry.path, f"{prefix}{entry.name}/", (*above, at)))
             yield prefix + entry.name, entry
 
 

@@ -180,13 +180,13 @@ class _Reader:
         else:
             key, parent.key = parent.key, None
             if key.written is not None:
-                self._set(parent, key.written, found._replace(place=key.place))
+                self._set(parent, key.written, found, key.place)
 
-    def _set(self, parent: _Open, name: str, found: Field) -> None:
+    def _set(self, parent: _Open, name: str, found: Field, place: int) -> None:
         if parent.known is not None:
             if name in parent.known:
-                raise YamlProblem(found.place, f"{name} is given twice")
-            parent.known[name] = found
+                raise YamlProblem(place, f"{name} is given twice")
+            parent.known[name] = found._replace(place=place)
         parent.value[name.replace("\0", "\N{REPLACEMENT CHARACTER}")] = found.value
 
 
