@@ -27,6 +27,7 @@ from tests.support.live_service import RunService
 from tests.support.moved_clock import MovedClock, server_with_moved_clock
 from tests.support.pgbouncer import WITHOUT_PGBOUNCER, PgBouncer, run_pgbouncer
 from tests.support.service_process import Service, start, started
+from tests.support.skill_folders import WITHOUT_REPOSITORIES
 
 # A shell that runs the tests in the background has SIGINT ignored, and every program under test would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -40,6 +41,7 @@ KNOWN_SKIPS = frozenset(
         "needs libfaketime: apt-get install libfaketime",
         WITHOUT_CITUS,
         WITHOUT_PGBOUNCER,
+        WITHOUT_REPOSITORIES,
         "only root can become another user; the other tests ran as an ordinary one",
         "only root can give a folder to another user",
         "only root needs another user to run the server",

@@ -13,6 +13,10 @@ MAX_PATH = 4096
 MAX_NAME = 255
 _NOBODY = 65534
 
+# Where git repositories of skills lie that the tests may replay.
+REPOSITORIES = os.environ.get("EVERYSKILL_REPOSITORIES", "")
+WITHOUT_REPOSITORIES = "needs EVERYSKILL_REPOSITORIES: a folder with git repositories of skills"
+
 BROKEN = "---\nname: [\n---\n"
 
 

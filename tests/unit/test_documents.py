@@ -83,7 +83,7 @@ def test_the_table_of_settings_has_each_setting_with_its_default() -> None:
 
 def test_every_setting_that_a_document_names_is_one() -> None:
     known = settings_of(Settings).keys() | settings_of(WebSettings).keys() | {"EVERYSKILL_TENANT", "EVERYSKILL_USER"}
-    known |= {"EVERYSKILL_CITUS_URL"}  # of the tests
+    known |= {"EVERYSKILL_CITUS_URL", "EVERYSKILL_REPOSITORIES"}  # of the tests alone
     for document in DOCUMENTS:
         assert set(re.findall(r"\bEVERYSKILL_[A-Z_]+\b", document.read_text())) <= known, document.name
 
