@@ -364,6 +364,55 @@ async def test_an_archived_skill_is_listed_with_all_and_comes_back(shell: Shell,
     assert (await shell.succeed("skills", "restore", "pdf", "--json")).document["status"] == "published"
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["skills show", "view", "changes", "feedback add --sentiment positive", "feedback list", "skills archive"],
+)
+async def test_a_command_takes_an_old_slug_and_says_the_new_one(shell: Shell, acme: Tenant, words: str) -> None:
+    skill_id = (await publish(acme, "old")).skill_id
+    renamed = await shell.succeed("skills", "rename", "old", "new")
+    assert renamed.out == "old is called new now.\n"
+    by_old = await shell.succeed(*words.split(), "old")
+    assert by_old.err.startswith("old is called new now.\n")
+    assert "old" not in by_old.out.replace("What old does.", "")
+    if words != "skills archive":
+        for name in ("new", skill_id):
+            assert "called" not in (await shell.succeed(*words.split(), name)).err
+    document = await shell.succeed(*words.split(), "old", "--json") if words != "view" else renamed
+    assert document.err == ""
+
+
+async def test_a_slug_that_is_taken_is_refused(shell: Shell, acme: Tenant) -> None:
+    await publish(acme, "one")
+    await publish(acme, "two")
+    ran = await shell.run("skills", "rename", "one", "two", "--json")
+    assert (ran.code, json.loads(ran.err)["error"]["code"]) == (1, "slug_taken")
+
+
+async def test_who_viewed_an_archived_skill_reads_what_to_use_instead(shell: Shell, acme: Tenant) -> None:
+    await publish(acme, "pdf")
+    await publish(acme, "csv")
+    await shell.succeed("view", "pdf")
+    await shell.succeed("skills", "archive", "pdf", "--successor", "csv")
+    ran = await shell.run("view", "pdf")
+    assert (ran.code, ran.err) == (1, "Error: The skill 'Pdf' is archived. Use 'csv' instead.\n")
+    assert "There is no skill 'pdf'" in (await shell.run("view", "pdf", "--as", "bob")).err
+
+
+async def test_feedback_is_listed_with_names_and_lines(shell: Shell, acme: Tenant) -> None:
+    await publish(acme, "pdf")
+    assert (await shell.succeed("feedback", "list", "pdf")).out == "No feedback yet.\n"
+    await acme.add_user("carl", name="Carl")
+    await acme.add_feedback("pdf", user_id="carl", comment="Good.\nFast.")
+    assert (await shell.succeed("feedback", "list", "pdf")).out.splitlines()[1:] == ["    Good.", "    Fast."]
+    await acme.add_feedback("pdf", user_id="carl", comment="Again.")
+    first = await shell.succeed("feedback", "list", "pdf", "--limit", "1")
+    assert first.out.startswith("Carl")
+    assert "There is more: everyskill feedback list pdf --limit 1 --cursor" in first.err
+    document = (await shell.succeed("feedback", "list", "pdf", "--json")).document
+    assert [item["user_name"] for item in document["items"]] == ["Carl", "Carl"]
+
+
 async def test_tenants_and_users_can_be_added_and_give_feedback(shell: Shell, acme: Tenant) -> None:
     await publish(acme, "pdf")
     await shell.succeed("tenants", "add", "initech", "--name", "Initech")

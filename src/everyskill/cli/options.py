@@ -12,7 +12,7 @@ import typer
 DEFAULT_TENANT = "demo"
 DEFAULT_USER = "you"
 
-Slug = Annotated[str, typer.Argument(metavar="SLUG", help="The skill, by its slug.")]
+Slug = Annotated[str, typer.Argument(metavar="SLUG", help="The skill, by its slug or id.")]
 TenantId = Annotated[
     str,
     typer.Option("--tenant", metavar="ID", envvar="EVERYSKILL_TENANT", show_envvar=True, help="The tenant, by its id."),

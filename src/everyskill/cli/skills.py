@@ -1,4 +1,4 @@
-"""`skills`: import, check, list, show, archive and restore the skills of a catalog."""
+"""`skills`: import, check, list, show, rename, archive and restore the skills of a catalog."""
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -24,7 +24,7 @@ from everyskill.cli.options import (
 )
 from everyskill.cli.output import Output, write
 from everyskill.cli.skill_files import VersionNumber
-from everyskill.cli.views import heading
+from everyskill.cli.views import heading, note_new_slug
 from everyskill.wording import ago, count
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _PAGE_SIZE = 100
 _MAX_VERSIONS_SHOWN = 10
 
-group = group_of_commands("skills", "Import, check, list, show, archive and restore skills.")
+group = group_of_commands("skills", "Import, check, list, show, rename, archive and restore skills.")
 
 
 @group.command("import")
@@ -106,15 +106,17 @@ async def show(
     as_json: AsJson = False,
 ) -> None:
     """Show a skill with its files and versions, also an archived one. Records no view."""
+    output = Output(as_json=as_json)
     async with open_tenant(tenant_id, database_url) as tenant:
         detail = await tenant.get_skill(slug, include_hidden=True)
         if version is not None:
             detail = replace(detail, published=await tenant.get_version(slug, version, include_hidden=True))
-        versions = await _list_all_versions(tenant, slug)
+        versions = await _list_all_versions(tenant, detail.skill.id)
+    note_new_slug(output, slug, detail.skill)
     if content and not as_json:
         write(detail.published.content if detail.published else "")
     else:
-        Output(as_json=as_json).result(
+        output.result(
             {"skill": detail.skill, "published": detail.published, "versions": versions},
             _detail_lines(detail, versions),
         )
@@ -123,13 +125,21 @@ async def show(
 @group.command()
 @command
 async def archive(
-    slug: Slug, tenant_id: TenantId = DEFAULT_TENANT, database_url: DatabaseUrl = None, as_json: AsJson = False
+    slug: Slug,
+    successor: Annotated[
+        str | None, typer.Option(metavar="SLUG", help="What to use instead: who viewed the skill is told.")
+    ] = None,
+    tenant_id: TenantId = DEFAULT_TENANT,
+    database_url: DatabaseUrl = None,
+    as_json: AsJson = False,
 ) -> None:
     """Hide a skill from everyone. Nothing of it is lost."""
+    output = Output(as_json=as_json)
     async with open_tenant(tenant_id, database_url) as tenant:
-        skill = await tenant.archive_skill(slug)
-    again = next_command(f"skills restore {slug}", tenant_id=tenant_id, database_url=database_url)
-    Output(as_json=as_json).result(skill, [f"{slug} is archived. To show it again: {again}"])
+        skill = await tenant.archive_skill(slug, successor=successor)
+    note_new_slug(output, slug, skill)
+    again = next_command(f"skills restore {skill.slug}", tenant_id=tenant_id, database_url=database_url)
+    output.result(skill, [f"{skill.slug} is archived. To show it again: {again}"])
 
 
 @group.command()
@@ -140,7 +150,24 @@ async def restore(
     """Show an archived skill again."""
     async with open_tenant(tenant_id, database_url) as tenant:
         skill = await tenant.restore_skill(slug)
-    Output(as_json=as_json).result(skill, [f"{slug} is {skill.status}."])
+    output = Output(as_json=as_json)
+    note_new_slug(output, slug, skill)
+    output.result(skill, [f"{skill.slug} is {skill.status}."])
+
+
+@group.command()
+@command
+async def rename(
+    slug: Slug,
+    new: Annotated[str, typer.Argument(metavar="NEW", help="Its new slug.")],
+    tenant_id: TenantId = DEFAULT_TENANT,
+    database_url: DatabaseUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a skill another slug. It stays itself, and the old one leads to it."""
+    async with open_tenant(tenant_id, database_url) as tenant:
+        skill = await tenant.rename_skill(slug, new)
+    Output(as_json=as_json).result(skill, [f"{slug} is called {skill.slug} now."])
 
 
 async def list_all_skills(

@@ -33,10 +33,11 @@ async def view(
     """View a skill: print what changed since you last looked, then record the view."""
     output = Output(as_json=as_json)
     async with open_tenant(tenant_id, database_url, user_id=user_id) as tenant:
-        skill = (await tenant.get_skill(slug)).skill
+        skill = (await tenant.get_skill(slug, user_id=user_id)).skill
         visit = await tenant.visit_skill(user_id, skill.id)
+    note_new_slug(output, slug, skill)
     output.result({"skill": skill, "visit": visit}, _visit_lines(skill, visit))
-    read = next_command(f"skills show {slug} --content", tenant_id=tenant_id, database_url=database_url)
+    read = next_command(f"skills show {skill.slug} --content", tenant_id=tenant_id, database_url=database_url)
     output.note("", f"To read it: {read}")
 
 
@@ -49,17 +50,25 @@ async def changes(
     as_json: AsJson = False,
 ) -> None:
     """Print what changed in a skill since you last looked. Records no view."""
+    output = Output(as_json=as_json)
     async with open_tenant(tenant_id, database_url, user_id=user_id) as tenant:
-        skill = (await tenant.get_skill(slug)).skill
+        skill = (await tenant.get_skill(slug, user_id=user_id)).skill
         found = await tenant.get_changes(user_id, skill.id)
-    nothing = f"{slug}: nothing that you saw has changed."
-    Output(as_json=as_json).result(found, [*change_lines(found, indent="")] or [nothing])
+    note_new_slug(output, slug, skill)
+    nothing = f"{skill.slug}: nothing that you saw has changed."
+    output.result(found, [*change_lines(found, indent="")] or [nothing])
 
 
 def change_lines(changes: "Iterable[ChangeItem]", *, indent: str = "    ") -> Iterator[str]:
     """A change summary, one line per change."""
     for change in changes:
         yield indent + (f"{change.label}: {change.detail}" if change.detail else change.label)
+
+
+def note_new_slug(output: Output, asked: str, skill: "Skill") -> None:
+    """Says so where a skill was asked for by a slug that it had before."""
+    if asked not in {skill.slug, skill.id}:
+        output.note(f"{asked} is called {skill.slug} now.")
 
 
 def heading(skill: "Skill", *facts: str) -> Line:
