@@ -11,7 +11,7 @@ import pytest
 
 from everyskill.errors import DatabaseUnreachable, SkillFolderError, SkillNotFound, TenantNotFound, UserNotFound
 from everyskill.handles import Database, Tenant
-from everyskill.skill_folders import ImportReport, import_skill_folders
+from everyskill.skill_folders import ImportReport, Move, import_skill_folders
 from everyskill.skill_folders.bulk import FolderRead, ImportedAs, publish_folders
 from tests.support.databases import Clone
 from tests.support.skill_folders import BROKEN, MAX_PATH, dig, write_skill
@@ -307,3 +307,68 @@ async def test_with_a_source_only_skills_of_that_source_are_archived(acme: Tenan
     assert report.archived == ["ours-two"]
     assert await acme.list_slugs() == {"ours-one", "theirs-one", "theirs-two"}
     assert await acme.list_slugs(source="theirs") == {"theirs-one", "theirs-two"}
+
+
+async def viewed_import(tenant: Tenant, root: Path, *slugs: str) -> None:
+    """Imports a tree, of whose skills ann views some."""
+    await import_skill_folders(tenant, root)
+    for slug in slugs:
+        await tenant.visit_skill("ann", slug)
+
+
+async def test_a_moved_folder_is_the_skill_that_it_was(acme: Tenant, skills_folder: Path) -> None:
+    for path in ("one", "two"):
+        write_skill(skills_folder, path, body=f"Steps of {path}.")
+        (skills_folder / path / "tool.py").write_text(path)
+    await viewed_import(acme, skills_folder, "one", "two")
+    ids = [(await acme.get_skill(slug)).skill.id for slug in ("one", "two")]
+    # As it is, and with the name that hosts ask of the folder.
+    (skills_folder / "one").rename(skills_folder / "eins")
+    (skills_folder / "two").rename(skills_folder / "zwei")
+    write_skill(skills_folder, "zwei", body="Steps of two.")
+
+    report = await import_skill_folders(acme, skills_folder, archive_missing=True)
+
+    moved = [Move("one", "eins"), Move("two", "zwei")]
+    assert report == ImportReport(moved=moved, unchanged=["eins"], updated=["zwei"])
+    assert [(await acme.get_skill(slug)).skill.id for slug in ("eins", "zwei")] == ids
+    assert [(await acme.get_skill(slug)).skill.id for slug in ("one", "two")] == ids
+    assert await acme.get_updated_skill_ids("ann", ids) == {ids[1]}
+
+
+@pytest.mark.parametrize("archive_missing", [True, False])
+async def test_copies_of_a_folder_that_is_gone_are_new_skills(
+    acme: Tenant, skills_folder: Path, archive_missing: bool
+) -> None:
+    gone = write_skill(skills_folder, "gone")
+    write_skill(skills_folder, "stays", body="Others.")
+    await viewed_import(acme, skills_folder)
+    gone.unlink()
+    gone.parent.rmdir()
+    # Which of the two was it?
+    write_skill(skills_folder, "first")
+    write_skill(skills_folder, "second")
+    report = await import_skill_folders(acme, skills_folder, archive_missing=archive_missing)
+    archived = ["gone"] if archive_missing else []
+    assert report == ImportReport(added=["first", "second"], unchanged=["stays"], archived=archived)
+
+
+async def test_what_lies_below_a_broken_folder_was_not_moved(acme: Tenant, skills_folder: Path) -> None:
+    write_skill(skills_folder, "kit/pdf")
+    await viewed_import(acme, skills_folder)
+    (skills_folder / "kit" / "SKILL.md").write_text(BROKEN)
+    write_skill(skills_folder, "copy")
+    report = await import_skill_folders(acme, skills_folder, archive_missing=True)
+    assert (report.moved, report.added, report.archived) == ([], ["copy"], [])
+
+
+async def test_a_skill_that_is_archived_or_another_tenants_is_not_what_moved(
+    acme: Tenant, globex: Tenant, skills_folder: Path
+) -> None:
+    write_skill(skills_folder, "pdf")
+    for tenant in (acme, globex):
+        await viewed_import(tenant, skills_folder)
+    await acme.archive_skill("pdf")
+    (skills_folder / "pdf").rename(skills_folder / "new")
+    assert await import_skill_folders(acme, skills_folder, archive_missing=True) == ImportReport(added=["new"])
+    assert (await globex.get_skill("pdf")).skill.slug == "pdf"

@@ -49,10 +49,13 @@ async def import_folder(
 
 
 def report_lines(root: Path, report: "ImportReport") -> Iterator[Line]:
-    """The counts in one line, then names of updated, archived and hidden skills, each failure, and some warnings."""
-    lists = {name: getattr(report, name) for name in ("added", "updated", "unchanged", "hidden", "archived", "failed")}
+    """The counts in one line, then names of moved, updated, archived and hidden skills, failures, and some warnings."""
+    names = ("added", "updated", "unchanged", "moved", "hidden", "archived", "failed")
+    lists = {name: getattr(report, name) for name in names}
     counts = (f"{len(found):,} {name}" for name, found in lists.items() if found)
     yield f"Imported {root}: {', '.join(counts)}."
+    if report.moved:
+        yield f"    moved: {join_names([f'{move.old} → {move.new}' for move in report.moved])}"
     for name in ("updated", "archived"):
         if lists[name]:
             yield f"    {name}: {join_names(lists[name])}"

@@ -123,11 +123,15 @@ async def list_skills(
     return SkillListPage(items[:limit], items[limit - 1].slug if len(items) > limit else None)
 
 
-async def list_slugs(tenant: TenantScope, *, source: str | None = None) -> set[str]:
-    """The slugs of all published skills, or of those that come from a source. Raises InvalidText."""
+async def list_slugs(tenant: TenantScope, *, source: str | None = None, include_hidden: bool = False) -> set[str]:
+    """The slugs of all published skills, or of those that come from a source; of hidden ones too where they are included.
+
+    Raises InvalidText and InvalidArgument.
+    """
+    check_type("include_hidden", include_hidden, bool)
     source = None if source is None else check_content("source", source, longest=MAX_SOURCE_LENGTH)
     async with tenant._transactions.read() as connection:
-        return await skills.list_slugs(connection, source=source)
+        return await skills.list_slugs(connection, source=source, include_hidden=include_hidden)
 
 
 async def list_categories(tenant: TenantScope) -> list[str]:

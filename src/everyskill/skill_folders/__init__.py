@@ -3,6 +3,7 @@
 from everyskill.skill_folders.checking import CheckReport, check_skill_folders
 from everyskill.skill_folders.folder_errors import FolderWarning
 from everyskill.skill_folders.importer import ImportFailure, ImportReport, import_skill_folders
+from everyskill.skill_folders.moves import Move
 from everyskill.skill_folders.reader import read_skill_folder, read_skill_folders
 from everyskill.skill_folders.slugs import slug_of_folder
 from everyskill.skill_folders.walk import find_skill_folders
@@ -12,6 +13,7 @@ __all__ = [
     "FolderWarning",
     "ImportFailure",
     "ImportReport",
+    "Move",
     "check_skill_folders",
     "find_skill_folders",
     "import_skill_folders",

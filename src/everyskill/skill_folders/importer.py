@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
@@ -12,12 +12,13 @@ from msgspec.structs import asdict
 
 from everyskill import services
 from everyskill.errors import InvalidArgument, SkillFolderError
-from everyskill.model.skills import SKILL_FILE_NAME, Outcome, SkillStatus
+from everyskill.model.skills import SKILL_FILE_NAME, Outcome, SkillFolder, SkillStatus
 from everyskill.services.tenant_scope import TenantScope
 from everyskill.skill_folders.bulk import ImportedAs, publish_folders
 from everyskill.skill_folders.folder_errors import FolderWarning, folder_error
+from everyskill.skill_folders.moves import Move, find_moved_skills
 from everyskill.skill_folders.reader import read_skill_folders
-from everyskill.skill_folders.slugs import assign_slugs, slug_of_folder
+from everyskill.skill_folders.slugs import assign_slugs, path_within, slug_of_folder
 from everyskill.skill_folders.walk import find_skill_folders
 
 OnProgress = Callable[[int, int, Path], None]
@@ -32,13 +33,17 @@ class ImportFailure(Struct, frozen=True):
 
 
 class ImportReport(Struct, frozen=True, kw_only=True):
-    """What an import did, by slug, no slug in two lists. `hidden` were archived before and stay so, changed or not."""
+    """What an import did, by slug, no slug in two lists. `hidden` were archived before and stay so, changed or not.
+
+    What was `moved` is in one of the lists too, by its new slug.
+    """
 
     added: list[str] = field(default_factory=list)
     updated: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
     hidden: list[str] = field(default_factory=list)
     archived: list[str] = field(default_factory=list)
+    moved: list[Move] = field(default_factory=list)
     failed: list[ImportFailure] = field(default_factory=list)
     warnings: list[FolderWarning] = field(default_factory=list)
 
@@ -62,7 +67,8 @@ async def import_skill_folders(
 
     `full_depth` looks for skills below skills too. `archive_missing` archives the published skills that have no folder
     there; a broken folder is a folder, and so is each one below it. It archives nothing where one cannot be listed, and
-    with a `source` only skills of that source. `dry_run` changes nothing, and reports what would be done.
+    with a `source` only skills of that source. A skill that is there under another slug, with the same content but for
+    its name, was moved: it is renamed, and stays itself. `dry_run` changes nothing, and reports what would be done.
     `on_progress` is called after each folder with the number done, the number of all, and the folder.
 
     What is said of the author, the reason and the source is as for `publish_skill`. Several hundred folders become
@@ -85,10 +91,14 @@ async def import_skill_folders(
     await services.publish_skills(tenant, [], **asdict(said))
     if author_id is not None:
         await services.get_user(tenant, author_id)
-    report = ImportReport()
+    assigned = await asyncio.to_thread(assign_slugs, folders, root=top)
+    moves = await _find_moves(tenant, top, assigned, source=source) if archive_missing else []
+    for move in moves if not dry_run else ():
+        await services.rename_skill(tenant, move.old, move.new)
+    report, moved = ImportReport(moved=moves), {move.new for move in moves}
     broken: list[Path] = []
     done = 0
-    slugs = set(assign_slugs(folders, root=top).values())
+    slugs = {*assigned.values(), *(move.old for move in moves)}
     results = read_skill_folders(folders, root=top, file_limits=tenant.file_limits, on_warning=report.warnings.append)
     async with aclosing(publish_folders(tenant, results, top, said)) as batches:
         async for folder, outcome in batches:
@@ -98,7 +108,9 @@ async def import_skill_folders(
                 report.failed.append(_failure(outcome))
             else:
                 slugs.add(outcome.slug)
-                _list_for(report, outcome.outcome, outcome.status).append(outcome.slug)
+                # Of a dry run, where it is not renamed.
+                if not dry_run or outcome.slug not in moved:
+                    _list_for(report, outcome.outcome, outcome.status).append(outcome.slug)
             if on_progress is not None:
                 on_progress(done, len(folders), folder)
     if archive_missing:
@@ -132,6 +144,21 @@ def _list_for(report: ImportReport, outcome: Outcome, status: SkillStatus) -> li
     if status is SkillStatus.ARCHIVED:
         return report.hidden
     return {Outcome.ADDED: report.added, Outcome.UPDATED: report.updated, Outcome.UNCHANGED: report.unchanged}[outcome]
+
+
+async def _find_moves(tenant: TenantScope, root: Path, slugs: Mapping[Path, str], *, source: str | None) -> list[Move]:
+    unlisted: list[OSError] = []
+    # Those below a broken folder too: whatever lies there is not missing.
+    below = await asyncio.to_thread(_list_folders_below, [root], root, unlisted.append)
+    missing = set() if unlisted else await services.list_slugs(tenant, source=source) - {*map(slug_of_folder, below)}
+    if not missing - {*slugs.values()}:
+        return []
+    known = await services.list_slugs(tenant, include_hidden=True)
+    added = {path_within(folder, root): slug for folder, slug in slugs.items() if slug not in known}
+    folders = [folder for folder, slug in slugs.items() if slug not in known]
+    read = (skill for _, skill in read_skill_folders(folders, root=root, known_slugs=added))
+    new = (skill for skill in read if isinstance(skill, SkillFolder))
+    return await find_moved_skills(tenant, missing - {*slugs.values()}, new)
 
 
 async def _find_missing(

@@ -52,7 +52,8 @@ LIST_SKILLS_FOR_USER = Statement(f"""
 # The slugs of all published skills, or of those of a source, by skills_recent_updates_idx or by all of the tenant.
 LIST_SLUGS = Statement(f"""
     SELECT s.slug FROM skills AS s
-     WHERE s.tenant_id = :tenant_id AND {IS_PUBLISHED} AND (:source::text IS NULL OR s.source = :source)
+     WHERE s.tenant_id = :tenant_id AND (:include_hidden::boolean OR {IS_PUBLISHED})
+       AND (:source::text IS NULL OR s.source = :source)
 """)
 
 # The first categories in use, by skills_recent_updates_idx or by all skills of the tenant.
@@ -90,9 +91,9 @@ async def list_skills(
     return read_rows(rows, SkillListItem)
 
 
-async def list_slugs(connection: TenantConnection, *, source: str | None) -> set[str]:
+async def list_slugs(connection: TenantConnection, *, source: str | None, include_hidden: bool) -> set[str]:
     """The slugs of all published skills, or of those that come from a source."""
-    return {row["slug"] for row in await connection.fetch(LIST_SLUGS, source=source)}
+    return {row["slug"] for row in await connection.fetch(LIST_SLUGS, source=source, include_hidden=include_hidden)}
 
 
 async def list_categories(connection: TenantConnection, *, limit: int) -> list[str]:
