@@ -124,7 +124,7 @@ async def list_skills(
 
 
 async def list_slugs(tenant: TenantScope, *, source: str | None = None, include_hidden: bool = False) -> set[str]:
-    """The slugs of all published skills, or of those that come from a source; of hidden ones too where they are included.
+    """The slugs of all published skills, or of those that come from a source; of hidden ones too where included.
 
     Raises InvalidText and InvalidArgument.
     """
