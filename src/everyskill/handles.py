@@ -82,6 +82,10 @@ class Tenant(TenantScope):
     prune_files = services.prune_files
     add_feedback = services.add_feedback
     list_feedback = services.list_feedback
+    get_skill_source = services.get_skill_source
+    save_skill_source = services.save_skill_source
+    list_sourced_skills = services.list_sourced_skills
+    mark_vanished_skills = services.mark_vanished_skills
 
     create = services.create_tenant
     get = services.get_tenant

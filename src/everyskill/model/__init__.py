@@ -33,6 +33,7 @@ from everyskill.model.skills import (
     SkillVersion,
     VersionSummary,
 )
+from everyskill.model.sources import SkillSource, SourcedSkill
 from everyskill.model.tenants import Role, TenantInfo, User
 from everyskill.model.views import NewUserSkillView, PreviousView, UserSkillView, ViewBeforeVisit, ViewState
 from everyskill.model.whats_new import WhatsNewItem, WhatsNewPage
@@ -62,8 +63,10 @@ __all__ = [
     "SkillListItem",
     "SkillListPage",
     "SkillPageContent",
+    "SkillSource",
     "SkillStatus",
     "SkillVersion",
+    "SourcedSkill",
     "TenantInfo",
     "User",
     "UserSkillView",

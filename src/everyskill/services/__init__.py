@@ -13,6 +13,12 @@ from everyskill.services.skills import (
     list_slugs,
     restore_skill,
 )
+from everyskill.services.sources import (
+    get_skill_source,
+    list_sourced_skills,
+    mark_vanished_skills,
+    save_skill_source,
+)
 from everyskill.services.tenants import create_tenant, get_tenant
 from everyskill.services.users import (
     add_user,
@@ -57,6 +63,7 @@ __all__ = [
     "get_session_generation",
     "get_skill",
     "get_skill_page",
+    "get_skill_source",
     "get_tenant",
     "get_updated_skill_ids",
     "get_user",
@@ -72,9 +79,11 @@ __all__ = [
     "list_files",
     "list_skills",
     "list_slugs",
+    "list_sourced_skills",
     "list_users",
     "list_versions",
     "mark_all_seen",
+    "mark_vanished_skills",
     "prune_files",
     "publish_skill",
     "publish_skills",
@@ -82,5 +91,6 @@ __all__ = [
     "record_skill_view",
     "rename_skill",
     "restore_skill",
+    "save_skill_source",
     "visit_skill",
 ]
