@@ -491,3 +491,60 @@ class DatabaseNotEmpty(EverySkillError):
     found: str
     code = "database_not_empty"
     sentence = "A dump is restored into an empty database only, and this one holds {found} already."
+
+
+@dataclass(eq=False)
+class InvalidSource(InvalidInput):
+    """What is no source of skills, or a hostile or broken archive, index, manifest or repository."""
+
+    source: str
+    reason: str
+    code = "invalid_source"
+    sentence = "{source}: {reason}."
+
+
+@dataclass(eq=False)
+class AddressRefused(InvalidInput):
+    """An address that this program was not allowed to reach."""
+
+    address: str
+    reason: str
+    code = "address_refused"
+    sentence = "{address} is not reached: {reason}."
+
+
+@dataclass(eq=False)
+class SourceUnavailable(EverySkillError):
+    """A source that does not answer, answers too slowly, or refuses. It may be worth trying again."""
+
+    address: str
+    reason: str
+    code = "source_unavailable"
+    sentence = "{address} was not read: {reason}."
+
+
+@dataclass(eq=False)
+class GitTooOld(EverySkillError):
+    """`found` is None where there is no program git at all."""
+
+    wanted: str
+    found: str | None
+    purpose: str
+    code = "git_too_old"
+
+    def __str__(self) -> str:
+        found = "there is none on the PATH" if self.found is None else f"this one is {self.found}"
+        return f"To read {self.purpose}, git {self.wanted} or newer is needed, and {found}."
+
+
+@dataclass(eq=False)
+class NeedsConfirmation(EverySkillError):
+    """A synchronization that would archive or overwrite most of what is there. Nothing was changed."""
+
+    archived: int
+    overwritten: int
+    code = "needs_confirmation"
+    sentence = (
+        "This would archive {archived} and overwrite {overwritten} skills, more than half of what is there. Nothing was"
+        " changed. Look at it with --dry-run, and say --yes if that is meant."
+    )

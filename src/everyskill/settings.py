@@ -23,6 +23,8 @@ DEFAULT_SKILL_BYTES = 50 * 1024 * 1024
 MAX_FILE_BYTES = 100 * 1024 * 1024
 MAX_SKILL_FILES = 10_000
 MAX_SKILL_BYTES = 1024 * 1024 * 1024
+DEFAULT_SOURCE_BYTES = 100 * 1024 * 1024
+DEFAULT_SOURCE_SECONDS = 60.0
 
 PoolSize = Annotated[int, Meta(ge=1, le=MAX_POOL_SIZE)]
 QueueSize = Annotated[int, Meta(ge=1, le=MAX_QUEUE_SIZE)]
@@ -31,6 +33,8 @@ DiffLines = Annotated[int, Meta(ge=1, le=MAX_DIFF_LINES)]
 FileBytes = Annotated[int, Meta(ge=1, le=MAX_FILE_BYTES)]
 SkillFiles = Annotated[int, Meta(ge=1, le=MAX_SKILL_FILES)]
 SkillBytes = Annotated[int, Meta(ge=1, le=MAX_SKILL_BYTES)]
+SourceBytes = Annotated[int, Meta(ge=1)]
+SourceSeconds = Annotated[float, Meta(gt=0)]
 
 Kind = TypeVar("Kind", bound=Struct)
 
@@ -46,6 +50,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     `diff_lines`: up to how many lines a difference is shown, 1 to 20,000.
     `file_bytes`: up to how many bytes a file of a skill is kept, 1 to 100 MiB.
     `skill_files`, `skill_bytes`: how many files of a skill are kept, 1 to 10,000, and how many bytes, 1 to 1 GiB.
+    `source_bytes`: how much of a source of skills is read.
+    `source_seconds`: for how long a source of skills is downloaded.
+    `source_cache`: where copies of git repositories are kept; unset, below the user's folder of caches.
     `pooler`: "prepared" where a pooler in between keeps the statements that each client prepared.
     """
 
@@ -58,6 +65,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     file_bytes: FileBytes = DEFAULT_FILE_BYTES
     skill_files: SkillFiles = DEFAULT_SKILL_FILES
     skill_bytes: SkillBytes = DEFAULT_SKILL_BYTES
+    source_bytes: SourceBytes = DEFAULT_SOURCE_BYTES
+    source_seconds: SourceSeconds = DEFAULT_SOURCE_SECONDS
+    source_cache: str | None = None
     pooler: Literal["prepared"] | None = None
 
     @classmethod
