@@ -21,6 +21,7 @@ from everyskill.cli.app import app
 from everyskill.database.revisions import REVISIONS
 from everyskill.handles import Tenant
 from tests.support.databases import Clone, cloned
+from tests.support.git_repositories import Repository
 from tests.support.skill_folders import BROKEN, write_skill
 from tests.support.skills import is_badged, publish, with_script
 
@@ -538,6 +539,82 @@ async def test_up_needs_no_library_of_the_server_where_nothing_is_served(
     write_skill(skills_folder, "notes")
     ran = await shell.run_without("litestar", "up", str(skills_folder), "--no-serve")
     assert ran.code == 0, ran.err
+
+
+# Synchronizing
+
+
+async def test_sync_brings_a_repository_in_and_tells_what_it_would_do(
+    shell: Shell, acme: Tenant, tmp_path: Path
+) -> None:
+    here = shell.with_variables(EVERYSKILL_SOURCE_CACHE=str(tmp_path / "cache"))
+    repository = Repository(tmp_path / "team")
+    for name in ("notes", "pdf", "mail"):
+        repository.add_skill(name)
+    repository.commit()
+    source = str(repository.folder)
+
+    would = await here.succeed("skills", "sync", source, "--dry-run")
+    assert f"Would import {source} at {repository.head[:12]}: 3 added." in would.out
+    assert (await here.succeed("skills", "sync", source, "--json")).document["imported"]["added"] == [
+        "mail",
+        "notes",
+        "pdf",
+    ]
+    assert "nothing to do" in (await here.succeed("skills", "sync", source)).out
+
+    repository.add_skill("pdf", description="Does more.")
+    repository.git("rm", "-r", "-q", "notes")
+    repository.commit("Do more")
+    would = await here.succeed("skills", "sync", source, "--dry-run")
+    assert "    pdf: changed SKILL.md; the description becomes 'Does more.'" in would.out
+    assert "    archived: notes" in would.out
+    assert "Replayed the 1 commits" in (await here.succeed("skills", "sync", source, "--history")).out
+
+
+async def test_sync_archives_most_of_a_catalog_only_where_that_is_confirmed(
+    shell: Shell, acme: Tenant, tmp_path: Path, skills_folder: Path
+) -> None:
+    for name in ("notes", "pdf", "mail"):
+        write_skill(skills_folder, name)
+    await shell.succeed("skills", "sync", str(skills_folder))
+    for name in ("notes", "pdf"):
+        (skills_folder / name / "SKILL.md").unlink()
+    refused = await shell.run("skills", "sync", str(skills_folder), "--json")
+    error = json.loads(refused.err)["error"]
+    assert (refused.code, error["code"], error["archived"]) == (1, "needs_confirmation", 2)
+    done = await shell.succeed("skills", "sync", str(skills_folder), "--yes", "--json")
+    assert done.document["imported"]["archived"] == ["notes", "pdf"]
+
+
+async def test_the_first_twenty_failures_are_listed_and_all_are_counted(
+    shell: Shell, acme: Tenant, skills_folder: Path
+) -> None:
+    for number in range(30):
+        write_skill(skills_folder, f"skill-{number}").write_text(BROKEN)
+    write_skill(skills_folder, "good")
+    ran = await shell.run("skills", "sync", str(skills_folder))
+    assert (ran.code, ran.out.count("✗")) == (1, 20)
+    assert "1 added, 30 failed" in ran.out
+    assert "and 10 more; --json has them all" in ran.out
+    assert len((await shell.run("skills", "sync", str(skills_folder), "--json")).document["imported"]["failed"]) == 30
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["/nowhere"], "invalid_source"),
+        (["ext::sh -c id"], "invalid_source"),
+        (["https://127.0.0.1/skills.git"], "address_refused"),
+        (["http://example.com/skills.git"], "address_refused"),
+        (["https://example.com/skills.git", "--allow-scheme", "file"], "invalid_choice"),
+    ],
+)
+async def test_what_sync_refuses_is_an_error_with_a_code(
+    shell: Shell, acme: Tenant, arguments: list[str], code: str
+) -> None:
+    ran = await shell.run("skills", "sync", *arguments, "--json")
+    assert (ran.code, json.loads(ran.err)["error"]["code"]) == (1, code)
 
 
 # The terminal

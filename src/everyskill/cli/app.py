@@ -7,6 +7,7 @@ import typer
 from everyskill.cli import backup, db, feedback, skill_files, skills, tenants, users
 from everyskill.cli.commands import QuickGroup
 from everyskill.cli.serve import serve
+from everyskill.cli.sync import sync
 from everyskill.cli.up import up
 from everyskill.cli.views import changes, view
 from everyskill.cli.whats_new import mark_seen, whats_new
@@ -23,6 +24,7 @@ app = typer.Typer(
 
 for single in (up, serve, view, changes, whats_new, mark_seen):
     app.command()(single)
+skills.group.command()(sync)
 for of_db in (backup.dump, backup.restore, backup.upgrade_server):
     db.group.command()(of_db)
 for of_skills in (skill_files.export, skill_files.diff):

@@ -3,7 +3,7 @@
 # ruff: noqa: PLC0415 - --help is three quarters slower with the importer, and a quarter with rich
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
     from everyskill.handles import Tenant
     from everyskill.skill_folders.folder_errors import FolderWarning
-    from everyskill.skill_folders.importer import ImportFailure, ImportReport, OnProgress
+    from everyskill.skill_folders.importer import ImportFailure, ImportReport
 
-_MAX_WARNINGS = 20
+# More would scroll the counts away.
+MAX_SHOWN = 20
 
 
 async def import_folder(
@@ -35,7 +36,8 @@ async def import_folder(
     """Imports a tree of skills, with a progress bar where stderr is a terminal."""
     from everyskill.skill_folders.importer import import_skill_folders
 
-    with _progress() as on_progress:
+    with progress("Importing") as advance:
+        on_progress = None if advance is None else lambda done, total, _: advance(done, total)
         return await import_skill_folders(
             tenant,
             root,
@@ -48,12 +50,14 @@ async def import_folder(
         )
 
 
-def report_lines(root: Path, report: "ImportReport") -> Iterator[Line]:
-    """The counts in one line, then names of moved, updated, archived and hidden skills, failures, and some warnings."""
+def report_lines(root: Path | str, report: "ImportReport", *, verb: str = "Imported") -> Iterator[Line]:
+    """The counts in one line, then names of moved, updated, archived and hidden skills, and the first failures and
+    warnings.
+    """
     names = ("added", "updated", "unchanged", "moved", "hidden", "archived", "failed")
     lists = {name: getattr(report, name) for name in names}
-    counts = (f"{len(found):,} {name}" for name, found in lists.items() if found)
-    yield f"Imported {root}: {', '.join(counts)}."
+    counts = ", ".join(f"{len(found):,} {name}" for name, found in lists.items() if found)
+    yield f"{verb} {root}: {counts or 'nothing changed'}."
     if report.moved:
         yield f"    moved: {join_names([f'{move.old} → {move.new}' for move in report.moved])}"
     for name in ("updated", "archived"):
@@ -61,12 +65,14 @@ def report_lines(root: Path, report: "ImportReport") -> Iterator[Line]:
             yield f"    {name}: {join_names(lists[name])}"
     if report.hidden:
         yield f"    archived before, so still hidden: {join_names(report.hidden)}"
-    for failure in report.failed:
+    for failure in report.failed[:MAX_SHOWN]:
         yield finding_line("✗", "red", failure)
-    for warning in report.warnings[:_MAX_WARNINGS]:
+    if len(report.failed) > MAX_SHOWN:
+        yield f"    and {count(len(report.failed) - MAX_SHOWN, 'more failure')}; --json has them all"
+    for warning in report.warnings[:MAX_SHOWN]:
         yield finding_line("!", "yellow", warning)
-    if len(report.warnings) > _MAX_WARNINGS:
-        yield f"    and {count(len(report.warnings) - _MAX_WARNINGS, 'more warning')}: everyskill skills check {root}"
+    if len(report.warnings) > MAX_SHOWN:
+        yield f"    and {count(len(report.warnings) - MAX_SHOWN, 'more warning')}; --json has them all"
 
 
 def finding_line(mark: str, style: str, finding: "ImportFailure | FolderWarning") -> "Text":
@@ -85,7 +91,8 @@ def advice_lines(report: "ImportReport", *, tenant_id: str, database_url: str | 
 
 
 @contextmanager
-def _progress() -> "Iterator[OnProgress | None]":
+def progress(doing: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar where stderr is a terminal; None elsewhere."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -93,5 +100,5 @@ def _progress() -> "Iterator[OnProgress | None]":
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("Importing", total=None)
-        yield lambda done, total, _: bar.update(task, completed=done, total=total)
+        task = bar.add_task(doing, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
