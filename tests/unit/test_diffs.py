@@ -82,6 +82,13 @@ def test_what_is_too_much_to_search_is_one_block_with_its_context() -> None:
     assert apply(diff_texts("\n".join(old), "\n".join(new)), "\n".join(old)) == "\n".join(new)
 
 
+def test_what_is_too_much_to_search_and_was_removed_is_one_block_that_counts_its_lines() -> None:
+    old = numbered(MAX_SEARCHED_LINES + 21)
+    lines = lines_of(old, [*old[:10], "new", *old[-10:]])
+    assert lines[0] == ("hunk", f"@@ -8,{MAX_SEARCHED_LINES + 7} +8,7 @@")
+    assert len([kind for kind, _ in lines if kind != "added"]) == 1 + MAX_SEARCHED_LINES + 7
+
+
 def test_a_change_in_a_long_text_is_shown_however_long_the_text_is() -> None:
     old = numbered(100_000)
     lines = lines_of(old, [*old[:50_000], "new", *old[50_000:]])

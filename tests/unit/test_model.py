@@ -99,10 +99,11 @@ def test_changed_files_are_named_and_skill_md_is_not_one_of_them() -> None:
     ]
 
 
-def test_of_many_changed_files_three_are_named() -> None:
-    published = VersionFacts("", files(**{f"file{number}": "1" for number in range(5)}))
+@pytest.mark.parametrize(("count", "rest"), [(3, ""), (4, " and 1 more"), (5, " and 2 more")])
+def test_of_many_changed_files_three_are_named(count: int, rest: str) -> None:
+    published = VersionFacts("", files(**{f"file{number}": "1" for number in range(count)}))
     [(_, _, detail)] = summary(view(), state(published=published, seen=VersionFacts("", ())))[1:]
-    assert detail == "file0.md added, file1.md added, file2.md added and 2 more"
+    assert detail == f"file0.md added, file1.md added, file2.md added{rest}"
 
 
 moments = st.integers(-2, 2).map(lambda days: NOON + timedelta(days=days))
