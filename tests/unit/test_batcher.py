@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from everyskill.database.batcher import MAX_KEYS, MAX_WORKERS, Batcher
+from everyskill.database.batcher import MAX_KEYS, MAX_WORKERS, STUCK_SECONDS, Batcher
 from everyskill.database.calls import Blocked
 from everyskill.database.places import Patience
 from everyskill.errors import DatabaseUnreachable, LockTimeout, OutcomeUnknown, Overloaded
@@ -290,6 +290,19 @@ async def test_s18_one_key_never_has_the_last_worker(desk: Desk) -> None:
     await asyncio.gather(*slow, *others)
 
 
+async def test_s18_one_key_never_has_the_last_worker_though_nobody_else_asks_for_a_while(desk: Desk) -> None:
+    batcher = batcher_at(desk, max_weight=10)
+    slow = [await held(desk, batcher, "slow"), *await asking([batcher.ask("slow", number) for number in range(100)])]
+    await asyncio.sleep(3 * STUCK_SECONDS)
+    assert sum("slow" in batch for batch in desk.batches) == MAX_WORKERS
+    others = await asking([batcher.ask("other", 1)])
+    async with asyncio.timeout(10):
+        while desk.batches[-1] != {"other": [1]}:  # noqa: ASYNC110 - the batcher's own timer
+            await asyncio.sleep(0.01)
+    desk.open.set()
+    await asyncio.gather(*slow, *others)
+
+
 async def test_s18_a_key_of_which_nothing_is_under_way_goes_without_those_that_may_be_slow(desk: Desk) -> None:
     batcher = batcher_at(desk, max_weight=10)
     slow = [await held(desk, batcher, "slow"), *await asking([batcher.ask("slow", number) for number in range(8)])]
@@ -446,6 +459,22 @@ async def test_s18_a_key_goes_with_the_others_again_once_none_of_its_calls_waits
     desk.open.set()
     assert await asyncio.gather(first, *rest) == [0, 10, 20]
     assert desk.batches[-1] == {"a": [1], "b": [2]}
+
+
+async def test_calls_go_together_as_before_once_a_key_was_taken_out_with_more_than_a_batch_of_calls(
+    desk: Desk,
+) -> None:
+    batcher = batcher_at(desk, max_weight=2)
+    desk.locked = set(range(1, 20))
+    stuck = await asking([batcher.ask("stuck", number) for number in range(1, 20)])
+    desk.unlock()
+    await asyncio.gather(*stuck)
+    first = await held(desk, batcher)
+    rest = await asking([batcher.ask("a", 21)])
+    rest += await asking([batcher.ask("b", 22)])
+    desk.open.set()
+    await asyncio.gather(first, *rest)
+    assert desk.batches[-1] == {"a": [21], "b": [22]}
 
 
 async def test_a_call_that_waited_too_long_for_a_lock_is_told_so(desk: Desk) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from everyskill.database.connection_shares import ConnectionShares
 from everyskill.database.places import TRY, Patience, Recent
-from everyskill.errors import LockTimeout, Overloaded
+from everyskill.database.transactions import begin
+from everyskill.errors import DatabaseUnreachable, LockTimeout, Overloaded
 
 SIZE = 20
 TENANTS = [f"tenant {number}" for number in range(10)]
@@ -126,12 +127,43 @@ async def test_who_is_stuck_is_forgotten_after_a_while() -> None:
     assert len(recent) == 1
 
 
+async def test_who_gets_stuck_again_and_again_keeps_nobody_else_from_being_forgotten() -> None:
+    recent = Recent(seconds=0.2)
+    for tenant_id in TENANTS:
+        recent.add(tenant_id)
+    await asyncio.sleep(0.1)
+    recent.add(TENANTS[0])
+    while TENANTS[-1] in recent:  # noqa: ASYNC110 - it looks at the clock
+        await asyncio.sleep(0.01)
+    recent.add("another")
+    assert len(recent) <= 2
+
+
 async def test_a_question_that_finds_no_connection_ends_at_its_deadline() -> None:
     pool: Any = Pool()
     shares = ConnectionShares(pool, size=2, queue_size=10, call_seconds=0.1)
     async with shares.read_connection("acme"):
         with pytest.raises(LockTimeout):
             await shares.read_connection("acme").__aenter__()
+
+
+class SilentPool:
+    """A pool whose server answers nobody in time."""
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[None]:
+        raise TimeoutError
+        yield
+
+
+@pytest.mark.parametrize("on", ["none", "try", "retry", "wait"])
+async def test_a_server_that_does_not_answer_is_unreachable_and_no_lock(on: Any) -> None:
+    pool: Any = SilentPool()
+    shares = ConnectionShares(pool, size=2, queue_size=10)
+    deadline = asyncio.get_running_loop().time() + 20
+    with pytest.raises(DatabaseUnreachable):
+        async with begin(shares.connection("acme", Patience(50, on, deadline)), readonly=False):
+            pass
 
 
 async def test_questions_beyond_the_queue_size_are_refused_and_leave_room_for_other_calls() -> None:
