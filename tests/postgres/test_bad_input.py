@@ -57,6 +57,10 @@ REFUSED: dict[str, tuple[Act, str]] = {
         lambda t, s: t.get_whats_new_page("ann", cursor=FeedCursor(NOW, BEFORE_ALL_TIME, "x").encode()),
         "invalid_cursor",
     ),
+    "cursor with an id that no text can be": (
+        lambda t, s: t.get_whats_new_page("ann", cursor=FeedCursor(NOW, NOW, "a\0b").encode()),
+        "invalid_cursor",
+    ),
     "cursor of many brackets": (
         lambda t, s: t.get_whats_new_page("ann", cursor=urlsafe_b64encode(b"[" * 3_000).decode()),
         "invalid_cursor",

@@ -42,16 +42,18 @@ async def test_s8_what_is_published_after_the_clock_was_set_back_survives_mark_a
 async def test_s1_what_was_published_while_the_clock_was_ahead_loses_its_badge_when_it_is_seen(
     moved_clock: MovedClock, acme: Tenant
 ) -> None:
-    ids = [(await publish(acme, slug)).skill_id for slug in ("a", "b", "c", "d", "e")]
+    ids = [(await publish(acme, slug)).skill_id for slug in ("a", "b", "c", "d", "e", "f")]
     for skill_id in ids:
         await acme.record_skill_view("ann", skill_id, None if skill_id == ids[3] else 1)
     moved_clock.set(1)
-    for slug in ("a", "b", "c", "d", "e"):
+    for slug in ("a", "b", "c", "d", "e", "f"):
         await publish(acme, slug, "two")
     moved_clock.set(0)
     await acme.visit_skill("ann", ids[0])
     await acme.record_skill_view("ann", ids[1], 2)
     await acme.record_skill_view("ann", ids[2], 2, datetime.now(UTC))
+    # No version is that new: it is taken for the newest.
+    await acme.record_skill_view("ann", ids[5], 3, datetime.now(UTC))
     page = await acme.get_skill_page("ann", "d")
     await acme.record_skill_view("ann", ids[3], None, page.as_of)
     assert await feed(acme) == ["e"]

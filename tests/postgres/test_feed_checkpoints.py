@@ -155,6 +155,20 @@ async def test_a_long_feed_is_known_for_its_first_pages_and_read_on_behind_them(
     assert await acme.count_whats_new("ann") == 4
 
 
+@pytest.mark.parametrize("feed_limits", [FeedLimits(max_lookups=2, max_pending=3)])
+async def test_whose_long_feed_was_known_for_its_first_pages_gets_all_of_it_once_few_skills_are_left(
+    acme: Tenant, ids: dict[str, str], owner: asyncpg.Connection
+) -> None:
+    for slug in SLUGS:
+        await publish(acme, slug, "two")
+    await feed(acme, limit=2)
+    known = await kept(owner)
+    assert known is not None
+    assert known.complete_above is not None
+    await owner.execute("DELETE FROM skills WHERE NOT slug = ANY($1)", SLUGS[:2])
+    assert await feed(acme) == [SLUGS[1], SLUGS[0]]
+
+
 async def test_the_count_goes_no_further_than_asked(acme: Tenant, ids: dict[str, str]) -> None:
     for slug in SLUGS[:4]:
         await publish(acme, slug, "two")
