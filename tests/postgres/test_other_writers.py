@@ -42,6 +42,10 @@ CHANGES: dict[str, tuple[list[str], int]] = {
         ["UPDATE skills SET name = 'Theirs', visible_at = 'epoch', updated_at = 'epoch' WHERE slug = 'beta'"],
         2,
     ),
+    "no moment at all": (
+        ["UPDATE skills SET visible_at = NULL, updated_at = clock_timestamp() WHERE slug = 'beta'"],
+        1,
+    ),
     "no more than updated_at": (["UPDATE skills SET updated_at = clock_timestamp() WHERE slug = 'beta'"], 1),
     "a version while it is hidden": ([ARCHIVE, INSERT_VERSION, PUBLISH, SHOW], 2),
     "a name while it is hidden": ([ARCHIVE, "UPDATE skills SET name = 'Theirs' WHERE slug = 'beta'", SHOW], 2),
@@ -241,6 +245,24 @@ async def test_one_transaction_of_the_application_for_several_tenants_keeps_the_
         await writer.execute("SELECT set_config('app.current_tenant_id', '', true)")
     await writer.close()
     assert [await feed(tenant) for tenant in (acme, globex)] == [["beta"], ["beta"]]
+
+
+async def test_the_application_stays_in_the_tenant_that_it_entered_when_the_moments_of_another_are_kept(
+    acme: Tenant, globex: Tenant, clone: Clone
+) -> None:
+    for tenant in (acme, globex):
+        for slug in SLUGS:
+            await tenant.visit_skill("ann", (await publish(tenant, slug)).skill_id)
+    enter = "SELECT set_config('app.current_tenant_id', $1, true)"
+    writer = await asyncpg.connect(clone.service_url)
+    async with writer.transaction():
+        await writer.execute(enter, "acme")
+        await writer.execute("UPDATE skills SET name = 'Theirs' WHERE slug = 'alpha'")
+        await writer.execute(enter, "globex")
+        await writer.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        await writer.execute("UPDATE skills SET name = 'Theirs' WHERE slug = 'beta'")
+    await writer.close()
+    assert [await feed(tenant) for tenant in (acme, globex)] == [["alpha"], ["beta"]]
 
 
 async def test_a_version_cannot_be_changed_and_one_that_is_not_there_cannot_be_published(
