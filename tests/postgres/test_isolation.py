@@ -474,6 +474,21 @@ async def test_inspection_finds_each_reference_that_is_missing_or_not_enforced(
         await owner.execute(f"ALTER TABLE {table} VALIDATE CONSTRAINT {name}")
 
 
+async def test_inspection_finds_a_function_of_a_role_that_no_policy_holds(
+    clone: Clone, owner: asyncpg.Connection
+) -> None:
+    await owner.execute("""
+        CREATE ROLE auditor BYPASSRLS; GRANT SELECT ON users TO auditor; GRANT CREATE ON SCHEMA public TO auditor;
+        CREATE FUNCTION peek() RETURNS SETOF users LANGUAGE sql SECURITY DEFINER AS 'TABLE users';
+        ALTER FUNCTION peek() OWNER TO auditor
+    """)
+    try:
+        [wrong] = [finding for finding in await inspect(clone.service_url) if not finding.ok]
+        assert "peek()" in wrong.detail
+    finally:
+        await owner.execute("DROP OWNED BY auditor; DROP ROLE auditor")
+
+
 async def test_what_an_extension_brings_along_is_no_weakening(clone: Clone, owner: asyncpg.Connection) -> None:
     await owner.execute(
         "CREATE VIEW statistics AS SELECT 1; GRANT SELECT ON statistics TO PUBLIC;"
