@@ -46,6 +46,10 @@ async def test_keepalives_in_a_url_are_those_of_the_connection(newest_server: No
         # For libpq a zero is what the system has anyway.
         connection = await connect_once(f"{url}?keepalives_idle=0&keepalives_interval=0&keepalives_count=0")
         await connection.close()
+        connection = await connect_once(f"{url}?keepalives_idle=7&keepalives=0")
+        kept = connection._transport.get_extra_info("socket")  # type: ignore[attr-defined]
+        assert kept.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 0
+        await connection.close()
         for refused in ("keepalives_idle=99999999", "keepalives_idle=9999999999", "keepalives_count=often"):
             with pytest.raises(errors.InvalidSetting, match=refused.partition("=")[0]):
                 await connect_once(f"{url}?{refused}")
