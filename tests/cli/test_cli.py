@@ -695,6 +695,20 @@ async def test_advice_names_the_same_tenant_and_database_and_no_password(
     assert "secret" not in ran.out + ran.err
 
 
+async def test_advice_names_the_user_where_the_environment_names_another(shell: Shell, acme: Tenant) -> None:
+    for slug in ("a", "b"):
+        skill = await publish(acme, slug)
+        for user_id in ("ann", "bob"):
+            await acme.visit_skill(user_id, skill.skill_id)
+        await publish(acme, slug, "two")
+    anns = await shell.succeed("whats-new", "--limit", "1")
+    bobs = await shell.succeed("whats-new", "--limit", "1", "--as", "bob")
+    yours = await shell.with_variables(EVERYSKILL_USER="bob").succeed("whats-new", "--limit", "1", "--as", "ann")
+    assert "--as" not in anns.err
+    assert bobs.err.endswith(" --as bob\n")
+    assert yours.err.endswith(" --as ann\n")
+
+
 async def test_help_imports_nothing_that_takes_long(bare_shell: Shell) -> None:
     root = cast("TyperGroup", typer.main.get_command(app))
     process = await bare_shell.start("-c", HELP_OF_ALL, *commands_of(root))
@@ -765,6 +779,18 @@ async def test_db_dump_and_restore_move_a_catalog_into_an_embedded_server(
     assert row_of("deploy", (await shell.succeed("skills", "list", "--database-url", embedded_url)).out)
     again = await shell.run("db", "restore", file, "--database-url", embedded_url, "--json")
     assert (again.code, json.loads(again.err)["error"]["code"]) == (1, "database_not_empty")
+
+
+async def test_a_restored_database_that_is_not_safe_to_serve_exits_with_3(
+    shell: Shell, clone: Clone, owner: asyncpg.Connection, embedded_url: str, tmp_path: Path
+) -> None:
+    await owner.execute("DROP POLICY tenant_isolation ON users")
+    file = str(tmp_path / "everyskill.dump")
+    await shell.succeed("db", "dump", file, "--database-url", clone.superuser_url)
+    ran = await shell.run("db", "restore", file, "--database-url", embedded_url)
+    assert ran.code == 3
+    assert "as many as were dumped" in ran.out
+    assert "✗ policies missing, changed or unknown: tenant_isolation on users" in ran.out
 
 
 async def test_a_dump_that_would_be_partial_exits_with_3(shell: Shell, tmp_path: Path) -> None:
