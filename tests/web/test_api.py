@@ -321,6 +321,19 @@ async def test_a_change_changes_the_tag(ann: httpx.AsyncClient, acme: Tenant) ->
     assert (after.status_code, len(after.json()["items"])) == (200, 1)
 
 
+async def test_whether_more_follows_in_the_feed_changes_the_tag(ann: httpx.AsyncClient, acme: Tenant) -> None:
+    older, newer = await publish(acme, "older"), await publish(acme, "newer")
+    for skill in (older, newer):
+        await acme.visit_skill("ann", skill.skill_id)
+        await publish(acme, skill.slug, "two")
+    before = await ann.get("/v1/whats-new?limit=1")
+    await acme.visit_skill("ann", older.skill_id)
+    after = await ann.get("/v1/whats-new?limit=1", headers={"If-None-Match": before.headers["etag"]})
+    assert after.status_code == 200
+    assert before.json()["items"] == after.json()["items"]
+    assert (bool(before.json()["next_cursor"]), after.json()["next_cursor"]) == (True, None)
+
+
 async def test_what_was_written_is_stored_by_nobody(ann: httpx.AsyncClient, acme: Tenant) -> None:
     skill = await publish(acme)
     response = await ann.post(f"/v1/skills/{skill.skill_id}/visit")
@@ -617,6 +630,20 @@ async def test_all_who_ask_for_readiness_share_one_connection(
         await asyncio.sleep(0.2)
         assert await owner.fetchval(waiting) == 1
     assert {(await answer).status_code for answer in asking} == {200}
+
+
+async def test_who_hangs_up_ends_no_check_of_readiness_for_the_others(
+    ann: httpx.AsyncClient, owner: asyncpg.Connection
+) -> None:
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'alembic_version'::regclass"
+    async with owner.transaction():
+        await owner.execute("LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE")
+        first, second = [asyncio.create_task(ann.get("/health/ready")) for _ in range(2)]
+        while not await owner.fetchval(waiting):  # noqa: ASYNC110 - the database has no event for it
+            await asyncio.sleep(0.05)
+        first.cancel()
+        await asyncio.wait([first])
+    assert (await second).status_code == 200
 
 
 async def stands_still() -> AsyncIterator[bytes]:

@@ -407,6 +407,11 @@ def test_a_setting_that_cannot_be_read_is_named(name: str, value: str) -> None:
         WebSettings.from_environment({f"EVERYSKILL_{name}": value})
 
 
+def test_what_is_chosen_goes_before_the_environment_though_it_is_nothing() -> None:
+    assert WebSettings.from_environment({"EVERYSKILL_PORT": "9000"}, port=0).port == 0
+    assert WebSettings.from_environment({"EVERYSKILL_PORT": "9000"}, port=None).port == 9000
+
+
 # Sessions
 
 

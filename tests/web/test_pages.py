@@ -555,6 +555,10 @@ def test_a_skill_is_rendered_without_its_front_matter_below_the_pages_heading() 
     assert html == "<h2>Title</h2>\n<p>Text with <code>code</code> and <strong>weight</strong>.</p>\n"
 
 
+def test_the_deepest_heading_stays_one() -> None:
+    assert to_html("##### A\n###### B\n") == "<h6>A</h6>\n<h6>B</h6>\n"
+
+
 def test_links_lead_away_without_a_trace() -> None:
     assert 'rel="nofollow noopener noreferrer"' in to_html("[a](https://example.org)")
 
@@ -646,6 +650,22 @@ async def test_an_error_is_a_page_for_people_and_a_problem_for_programs(signed_i
     assert "There is no skill" in page.text
     problem = await signed_in.get("/v1/skills/nothing")
     assert (problem.status_code, problem.headers["content-type"]) == (404, "application/problem+json")
+
+
+async def test_the_page_of_an_error_says_in_its_head_what_a_problem_says(
+    visitor: httpx.AsyncClient, demo: Litestar
+) -> None:
+    refused = await visitor.post("/sign-out")
+    assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+    not_there = await visitor.delete("/skills")
+    assert (not_there.status_code, not_there.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
+    async with client_of(create_app(demo.state.database, replace(DEMO, busy_limit=1)), {"Accept": "text/html"}) as many:
+        answers = await asyncio.gather(*(many.get("/sign-in") for _ in range(3)))
+    busy = [answer for answer in answers if answer.status_code == 503]
+    assert busy
+    assert {(answer.headers["content-type"], answer.headers["retry-after"]) for answer in busy} == {
+        ("text/html; charset=utf-8", "5")
+    }
 
 
 @pytest.mark.parametrize(
