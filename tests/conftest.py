@@ -40,7 +40,6 @@ KNOWN_SKIPS = frozenset(
         "needs another PostgreSQL: apt-get install postgresql-15",
         "needs libfaketime: apt-get install libfaketime",
         WITHOUT_CITUS,
-        "needs EVERYSKILL_REPOSITORIES: a folder with git repositories of skills",
         WITHOUT_PGBOUNCER,
         WITHOUT_REPOSITORIES,
         "only root can become another user; the other tests ran as an ordinary one",

@@ -33,11 +33,10 @@ from everyskill.skill_sources.git_repository import GitRepository
 from everyskill.skill_sources.indexes import SCHEMA
 from tests.support.git_repositories import Repository
 from tests.support.http_files import Answer, HttpFiles, serve_files
-from tests.support.skill_folders import BROKEN, write_skill
+from tests.support.skill_folders import BROKEN, REPOSITORIES, WITHOUT_REPOSITORIES, write_skill
 from tests.support.skills import is_badged, publish
 
 LOOPBACK = Bounds(schemes=frozenset({"http", "https"}), private_hosts=True)
-REPOSITORIES = os.environ.get("EVERYSKILL_REPOSITORIES")
 PUBLIC = sorted(Path(REPOSITORIES).iterdir()) if REPOSITORIES else []
 INDEX = "/.well-known/agent-skills/index.json"
 
@@ -318,7 +317,7 @@ async def test_history_badges_are_the_folders_that_git_diff_names(
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.skipif(not PUBLIC, reason="needs EVERYSKILL_REPOSITORIES: a folder with git repositories of skills")
+@pytest.mark.skipif(not PUBLIC, reason=WITHOUT_REPOSITORIES)
 async def test_public_repositories_are_replayed_as_git_has_them(
     acme: Tenant, tmp_path: Path, newest_server: None
 ) -> None:

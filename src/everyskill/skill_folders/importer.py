@@ -91,7 +91,8 @@ async def import_skill_folders(
     await services.publish_skills(tenant, [], **asdict(said))
     if author_id is not None:
         await services.get_user(tenant, author_id)
-    assigned = await asyncio.to_thread(assign_slugs, folders, root=top)
+    known = await _known_slugs(tenant, source)
+    assigned = await asyncio.to_thread(assign_slugs, folders, root=top, known=known)
     moves = await _find_moves(tenant, top, assigned, source=source) if archive_missing else []
     for move in moves if not dry_run else ():
         await services.rename_skill(tenant, move.old, move.new)
@@ -99,7 +100,9 @@ async def import_skill_folders(
     broken: list[Path] = []
     done = 0
     slugs = {*assigned.values(), *(move.old for move in moves)}
-    results = read_skill_folders(folders, root=top, file_limits=tenant.file_limits, on_warning=report.warnings.append)
+    results = read_skill_folders(
+        folders, root=top, known_slugs=known, file_limits=tenant.file_limits, on_warning=report.warnings.append
+    )
     async with aclosing(publish_folders(tenant, results, top, said)) as batches:
         async for folder, outcome in batches:
             done += 1
@@ -144,6 +147,12 @@ def _list_for(report: ImportReport, outcome: Outcome, status: SkillStatus) -> li
     if status is SkillStatus.ARCHIVED:
         return report.hidden
     return {Outcome.ADDED: report.added, Outcome.UPDATED: report.updated, Outcome.UNCHANGED: report.unchanged}[outcome]
+
+
+async def _known_slugs(tenant: TenantScope, source: str | None) -> dict[str, str]:
+    """The slugs that folders of the source had the last time, by their paths."""
+    skills = [] if source is None else await services.list_sourced_skills(tenant)
+    return {skill.source_path: skill.slug for skill in skills if skill.source == source and skill.source_path}
 
 
 async def _find_moves(tenant: TenantScope, root: Path, slugs: Mapping[Path, str], *, source: str | None) -> list[Move]:
