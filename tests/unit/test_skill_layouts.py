@@ -113,6 +113,15 @@ def test_a_plugin_that_is_added_renames_no_skill_whose_slug_is_known(tmp_path: P
     assert after == {"plugins/chat/skills/access": "chat-access", "plugins/mail/skills/access": "access"}
 
 
+@pytest.mark.parametrize(("name", "slug"), [("mine", "mine"), ("inner", "tree")])
+def test_a_root_named_as_a_skill_below_it_does_not_take_its_slug(tmp_path: Path, name: str, slug: str) -> None:
+    file = write_skill(tmp_path, "tree")
+    file.write_text(file.read_text().replace("name: tree", f"name: {name}"))
+    write_skill(tmp_path, "tree/inner")
+    skills, _ = read_all(tmp_path / "tree", full_depth=True)
+    assert [skill.slug for skill in skills.values()] == [slug, "inner"]
+
+
 @pytest.mark.parametrize("place", [".claude-plugin", ".github/plugin"])
 def test_the_category_comes_from_the_marketplace(tmp_path: Path, place: str) -> None:
     plugins = [

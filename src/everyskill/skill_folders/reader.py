@@ -50,6 +50,7 @@ def read_skill_folders(
     folders = list(folders)
     tree = _Tree(root, file_limits, on_warning)
     slugs = assign_slugs(folders, root=root, known=known_slugs)
+    tree.taken.update(slugs.values())
     for folder in folders:
         yield folder, _read_or_report(tree, folder, slugs[folder])
 
@@ -66,6 +67,8 @@ class _Tree:
     root: Path
     file_limits: FileLimits
     on_warning: OnWarning
+    # The slugs of all its folders.
+    taken: set[str] = field(default_factory=set)
     real_root: str = field(init=False)
     manifests: Manifests = field(init=False)
 
@@ -124,8 +127,8 @@ def _skill_file(tree: _Tree, folder: Path, found: list[FoundFile]) -> FoundFile:
 
 def _slug(tree: _Tree, folder: Path, front_matter: FrontMatter, slug: str) -> str:
     """A skill at the root is named by its front matter: where a tree lies says nothing of its skills."""
-    if front_matter.name and folder == tree.root:
-        return slug_of_name(front_matter.name)
+    if front_matter.name and folder == tree.root and (named := slug_of_name(front_matter.name)) not in tree.taken:
+        return named
     if slug != slug_of_folder(folder):
         tree.warn(folder, f"its slug is {slug}: {slug_of_folder(folder)} is another folder's")
     return slug
