@@ -180,7 +180,8 @@ def _from_texts(files: Iterable[SkillFile], folder: SkillFolder) -> Iterator[str
         content = folder.content.encode(errors="replace") if file.is_skill else folder.contents.get(file.hash)
         if not _has_text(file, content):
             continue
-        if content is None or len(content) > left:
+        # A script that changes is another capability, read or not.
+        if (content is None or len(content) > left) and not is_script(file, content):
             unread.append(file.hash)
         if content is not None:
             hosts.update(find_hosts(content[:left].decode(errors="replace")))
