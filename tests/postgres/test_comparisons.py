@@ -2,7 +2,7 @@
 
 import asyncpg
 
-from everyskill.database.views.comparisons import FIND_FACTS
+from everyskill.database.views.comparisons import FIND_FACTS, MAX_CONTENT
 from everyskill.handles import Database, Tenant
 from everyskill.model import Severity, describe
 from tests.support.skills import publish
@@ -64,6 +64,24 @@ async def test_a_page_reads_the_pair_that_nobody_asked_for_before(acme: Tenant, 
     assert [item.type for item in changes] == ["version_bump", "instructions_changed"]
     assert reads(queries) == 1
     assert await acme.get_changes("ann", skill_id) == changes
+
+
+async def test_of_texts_that_are_too_many_it_is_said_that_they_changed_and_each_is_compared_when_asked_for(
+    acme: Tenant,
+) -> None:
+    size = MAX_CONTENT // 8 // 2
+    ids = []
+    for number in range(10):
+        skill = await publish(acme, f"skill-{number}", "x" * size)
+        await acme.record_skill_view("ann", skill.skill_id, 1)
+        await publish(acme, f"skill-{number}", "y" * size)
+        ids.append(skill.skill_id)
+    many = await acme.get_changes_for_skills("ann", ids)
+    told = [[(item.type, item.detail) for item in many[skill_id]][1:] for skill_id in ids]
+    counted = [("instructions_changed", "+1 \N{MINUS SIGN}1")]
+    assert told == [counted] * 8 + [[("instructions_changed", None)]] * 2
+    last = await acme.get_changes("ann", ids[-1])
+    assert [(item.type, item.detail) for item in last][1:] == counted
 
 
 async def test_who_saw_what_is_published_has_nothing_read(acme: Tenant, queries: list[str]) -> None:

@@ -37,7 +37,7 @@ from tests.support.skill_folders import BROKEN, REPOSITORIES, WITHOUT_REPOSITORI
 from tests.support.skills import is_badged, publish
 
 LOOPBACK = Bounds(schemes=frozenset({"http", "https"}), private_hosts=True)
-PUBLIC = sorted(Path(REPOSITORIES).iterdir()) if REPOSITORIES else []
+PUBLIC = sorted(Path(REPOSITORIES).iterdir()) if REPOSITORIES else [Path()]
 INDEX = "/.well-known/agent-skills/index.json"
 
 
@@ -316,26 +316,25 @@ async def test_history_badges_are_the_folders_that_git_diff_names(
     assert sum(badges) >= 15
 
 
-@pytest.mark.timeout(1800)
-@pytest.mark.skipif(not PUBLIC, reason=WITHOUT_REPOSITORIES)
-async def test_public_repositories_are_replayed_as_git_has_them(
-    acme: Tenant, tmp_path: Path, newest_server: None
+@pytest.mark.skipif(not REPOSITORIES, reason=WITHOUT_REPOSITORIES)
+@pytest.mark.parametrize("folder", PUBLIC, ids=lambda folder: folder.name)
+async def test_a_public_repository_is_replayed_as_git_has_it(
+    acme: Tenant, tmp_path: Path, newest_server: None, folder: Path
 ) -> None:
-    for folder in PUBLIC:
-        repository = Repository(tmp_path / folder.name)
-        repository.git("fetch", "--quiet", str(folder), "+HEAD:refs/heads/public")
-        words = ("log", "--first-parent", "--reverse", "--format=%H", "public", "--", "*/SKILL.md")
-        badges, empty, before = 0, 0, None
-        for commit in repository.git(*words).split():
-            try:
-                badges += await step_and_compare(acme, tmp_path, repository, before, commit)
-                before = commit
-            except SkillFolderError:
-                # No skill is left: the catalog stays as it was, and the next commit is compared with that.
-                assert not any(path.endswith("SKILL.md") for path in repository.paths(commit))
-                empty += 1
-        skills = [skill for skill in await acme.list_sourced_skills() if skill.source == str(repository.folder)]
-        print(f"{folder.name}: {badges} badges, {len(skills)} skills, {empty} commits without a skill")  # noqa: T201
+    repository = Repository(tmp_path / folder.name)
+    repository.git("fetch", "--quiet", str(folder), "+HEAD:refs/heads/public")
+    words = ("log", "--first-parent", "--reverse", "--format=%H", "public", "--", "*/SKILL.md")
+    badges, empty, before = 0, 0, None
+    for commit in repository.git(*words).split():
+        try:
+            badges += await step_and_compare(acme, tmp_path, repository, before, commit)
+            before = commit
+        except SkillFolderError:
+            # No skill is left: the catalog stays as it was, and the next commit is compared with that.
+            assert not any(path.endswith("SKILL.md") for path in repository.files(commit))
+            empty += 1
+    skills = [skill for skill in await acme.list_sourced_skills() if skill.source == str(repository.folder)]
+    print(f"{folder.name}: {badges} badges, {len(skills)} skills, {empty} commits without a skill")  # noqa: T201
 
 
 async def step_and_compare(
@@ -377,15 +376,15 @@ def is_below(paths: Iterable[str], *folders: str | None) -> bool:
 
 
 async def expect_files_of_git(tenant: Tenant, repository: Repository, commit: str, folders: dict[str, str]) -> None:
-    in_git, links = repository.paths(commit), repository.links(commit)
+    in_git, links = repository.files(commit), repository.links(commit)
     for slug, folder in folders.items():
         files = {f"{folder}/{file.path}": file.hash for file in await files_published(tenant, slug)}
         # A link is kept as what it leads to.
         plain = {path: known for path, known in files.items() if not is_below([path], *links)}
-        wanted = {path for path in in_git - links if path.startswith(f"{folder}/") and not is_installed(path)}
-        assert wanted <= plain.keys() <= in_git, (commit, slug)
+        wanted = {path for path in in_git if path.startswith(f"{folder}/") and not is_installed(path)}
+        assert wanted <= plain.keys() <= in_git.keys(), (commit, slug)
         for path, known in plain.items():
-            assert known == hashlib.sha256(repository.read(commit, path)).hexdigest(), (commit, path)
+            assert known == repository.hash_of(in_git[path]), (commit, path)
 
 
 def generate_history(repository: Repository, chance: random.Random) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from hashlib import sha256
 from pathlib import Path
 
 # Neither the settings of whoever runs the tests, nor the moment.
@@ -22,6 +23,7 @@ class Repository:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._hashes: dict[str, str] = {}
         if not folder.exists():
             folder.mkdir(parents=True)
             self.git("init", "--quiet", "--initial-branch=main")
@@ -54,10 +56,19 @@ class Repository:
         file.write_text(f"---\nname: {file.parent.name}\ndescription: {description}\n---\n\n{body}\n")
         return file
 
-    def read(self, revision: str, path: str) -> bytes:
-        """The bytes that git has of a file."""
-        command = ["git", "-C", str(self.folder), "cat-file", "blob", f"{revision}:{path}"]
-        return subprocess.run(command, capture_output=True, check=True).stdout
+    def hash_of(self, object_id: str) -> str:
+        """SHA-256 of the bytes that git has under an id."""
+        if object_id not in self._hashes:
+            command = ["git", "-C", str(self.folder), "cat-file", "blob", object_id]
+            content = subprocess.run(command, capture_output=True, check=True).stdout
+            self._hashes[object_id] = sha256(content).hexdigest()
+        return self._hashes[object_id]
+
+    def files(self, revision: str) -> dict[str, str]:
+        """The files of a commit with git's ids, without links."""
+        lines = self.git("ls-tree", "-r", "-z", revision).split("\0")
+        parts = (line.partition("\t") for line in lines if line.startswith("100"))
+        return {path: facts.split()[2] for facts, _, path in parts}
 
     def changed_paths(self, old: str, new: str) -> set[str]:
         """The files that `git diff` names, but for those of which the mode alone is another."""
@@ -69,7 +80,3 @@ class Repository:
         """The symbolic links of a commit."""
         lines = self.git("ls-tree", "-r", "-z", revision).split("\0")
         return {line.partition("\t")[2] for line in lines if line.startswith("120000")}
-
-    def paths(self, revision: str) -> set[str]:
-        """The files of a commit."""
-        return set(self.git("ls-tree", "-r", "-z", "--name-only", revision).split("\0")) - {""}
