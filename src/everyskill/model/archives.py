@@ -1,5 +1,6 @@
 """A zip that is made piece by piece, and the same whenever it is made of the same files."""
 
+from typing import IO, cast
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 # The first that a zip can have: when a version was published says nothing of its files.
@@ -33,7 +34,7 @@ class ArchiveWriter:
 
     def __init__(self) -> None:
         self._pieces = _Pieces()
-        self._zip = ZipFile(self._pieces, "w", ZIP_DEFLATED)  # type: ignore[arg-type] # all that it needs
+        self._zip = ZipFile(cast("IO[bytes]", self._pieces), "w", ZIP_DEFLATED)
 
     def add(self, path: str, content: bytes, *, is_executable: bool) -> bytes:
         """The next piece of the zip, with this file in it."""

@@ -36,7 +36,7 @@ class Provenance(Struct, frozen=True, kw_only=True):
 
     def checked(self) -> "Provenance":
         """Returns it with plain values. Raises InvalidIdentifier, InvalidText, InvalidTimestamp or InvalidArgument."""
-        paths = check_type("source_paths", self.source_paths, Mapping)
+        paths = check_type("source_paths", self.source_paths, Mapping)  # type: ignore[type-abstract]
         return Provenance(
             author_id=None if self.author_id is None else check_id("author_id", self.author_id),
             author_name=_text("author_name", self.author_name, longest=MAX_NAME_LENGTH),

@@ -132,7 +132,7 @@ class SkillFolder(Struct, frozen=True, kw_only=True, dict=True):
             category=None if category is None else check_text("category", category, longest=MAX_NAME_LENGTH),
             content=check_content("content", self.content, longest=MAX_CONTENT_LENGTH),
             files=_check_files(self.files),
-            contents=check_type("contents", self.contents, Mapping),
+            contents=check_type("contents", self.contents, Mapping),  # type: ignore[type-abstract]
             front_matter=None if self.front_matter is None else _check_front_matter(self.front_matter),
         )
         hashes = {file.hash for file in plain.files if file.is_skill}

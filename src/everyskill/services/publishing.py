@@ -84,7 +84,7 @@ async def publish_skills(
         source=source,
         source_paths=source_paths or {},
     ).checked()
-    given = list(check_type("folders", folders, Sequence))
+    given = list(check_type("folders", folders, Sequence))  # type: ignore[type-abstract]
     plain, contents = await tenant.run_in_worker(lambda: _prepare(given, tenant.file_limits))
     if not plain:
         return []

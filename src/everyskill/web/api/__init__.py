@@ -3,7 +3,7 @@
 from litestar import Router
 from litestar.datastructures import ResponseHeader
 
-from everyskill.web.api import skills, views, whats_new
+from everyskill.web.api import files, skills, views, whats_new
 from everyskill.web.api.etags import PrivateResponse
 from everyskill.web.api.json_bodies import JsonRequest
 from everyskill.web.api.parameters import check_query
@@ -24,7 +24,7 @@ def create_router(*, body_limit: int) -> Router:
     publishing = Router("/", route_handlers=[skills.publish_skill], request_max_body_size=body_limit, tags=["Skills"])
     return Router(
         "/v1",
-        route_handlers=[views.router, whats_new.router, skills.router, publishing],
+        route_handlers=[views.router, whats_new.router, skills.router, files.router, publishing],
         before_request=_check_call,
         request_class=JsonRequest,
         request_max_body_size=max(body_limit // 4, 1),

@@ -10,7 +10,19 @@ from everyskill.errors import InvalidText
 from everyskill.model import FeedbackType, Sentiment, SkillFile, SkillFolder
 from everyskill.model.inputs import MAX_IDS
 from everyskill.model.skills import SKILL_FILE_NAME
-from everyskill.web.api.types import Comment, Content, Description, FileHash, FilePath, FileSize, Ids, Name, Version
+from everyskill.web.api.types import (
+    Comment,
+    Content,
+    Description,
+    FileBytes,
+    FileHash,
+    FilePath,
+    FileSize,
+    Ids,
+    Name,
+    Note,
+    Version,
+)
 from everyskill.web.moments import Moment
 
 
@@ -42,20 +54,28 @@ class NewFeedback(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class OtherFile(Struct, frozen=True, forbid_unknown_fields=True):
-    """A file beside SKILL.md: its path within the folder, its size, and its SHA-256 in hex."""
+    """A file beside SKILL.md: its path within the folder, its size, and its SHA-256 in hex.
+
+    Only with its content can it be read again.
+    """
 
     path: FilePath
     size: FileSize
     hash: FileHash
+    content: FileBytes | None = None
 
 
 class SkillUpload(Struct, frozen=True, forbid_unknown_fields=True):
-    """A skill to publish: the whole SKILL.md, and what other files lie beside it. No category leaves it where it is."""
+    """A skill to publish: the whole SKILL.md, and what other files lie beside it. No category leaves it where it is.
+
+    `note` says why.
+    """
 
     name: Name
     description: Description
     content: Content
     category: Name | None = None
+    note: Note | None = None
     files: Annotated[
         list[OtherFile], Meta(max_length=MAX_IDS, extra_json_schema={"description": "The other files, each path once."})
     ] = []
@@ -71,7 +91,8 @@ class SkillUpload(Struct, frozen=True, forbid_unknown_fields=True):
             files.append(SkillFile(file.path, file.size, file.hash))
         if len({file.path for file in files}) < len(files):
             raise InvalidText("files", f"must name each path once, and not {SKILL_FILE_NAME}")
-        return replace(skill, files=tuple(files))
+        contents = {file.hash: file.content for file in self.files if file.content is not None}
+        return replace(skill, files=tuple(files), contents=contents)
 
 
 class Count(Struct, frozen=True):

@@ -23,7 +23,7 @@ class PrivateResponse(Response[Any]):
         body = json.encode(self.content, order="deterministic")
         etag = _etag(self.content, body)
         self.headers |= PRIVATE | {"ETag": etag}
-        if _matches(request.headers.get("If-None-Match", ""), etag):
+        if matches(request.headers.get("If-None-Match", ""), etag):
             self.status_code, body, self.media_type = 304, b"", None
         self.content = body
         return super().to_asgi_response(app, request, **rest)
@@ -37,7 +37,7 @@ def _etag(content: object, body: bytes) -> str:
     return f'W/"{sha256(body).hexdigest()[:32]}"'
 
 
-def _matches(if_none_match: str, etag: str) -> bool:
+def matches(if_none_match: str, etag: str) -> bool:
     """The weak comparison of RFC 9110."""
     given = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
     return "*" in given or etag.removeprefix("W/") in given

@@ -9,6 +9,7 @@ from everyskill.model import (
     FeedbackStatus,
     FeedbackType,
     FileDiff,
+    FileEntry,
     Outcome,
     Publication,
     Sentiment,
@@ -99,9 +100,20 @@ VERSION = SkillVersion(
     files=(SkillFile("SKILL.md", 14, _HASH),),
     created_by="ann",
     created_at=_NOW,
+    author_name="Ann Example",
+    note="Asks for the tests too",
+    category="engineering",
+    front_matter={"name": "code-review", "description": _ABOUT, "license": "MIT"},
 )
+FILES = [FileEntry("SKILL.md", 14, _HASH, is_text=True, is_executable=False)]
+FILE = "# Code review\n"
+ARCHIVE = "PK…"
 SKILL_DETAIL = SkillDetail(SKILL, VERSION)
-VERSIONS = [VersionSummary(_VERSION_ID, 4, "Code review", _ABOUT, _HASH, "ann", _NOW)]
+VERSIONS = [
+    VersionSummary(
+        _VERSION_ID, 4, "Code review", _ABOUT, _HASH, "ann", _NOW, "Ann Example", note="Asks for the tests too"
+    )
+]
 DIFF = [
     FileDiff("SKILL.md", "changed", [("hunk", "@@ -1 +1 @@"), ("removed", "# Review"), ("added", "# Code review")]),
     FileDiff("checklist.md", "added"),

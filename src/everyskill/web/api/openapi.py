@@ -95,6 +95,12 @@ def cacheable_responses(kind: Any, example: Any, *problems: int) -> dict[int, Re
     return responses(200, kind, example, *problems) | {304: _NOT_MODIFIED}
 
 
+def raw_responses(media_type: str, example: str, *problems: int) -> dict[int, ResponseSpec]:
+    """The responses of a GET that gives bytes as they are; the example says what they would be."""
+    result = open_responses(bytes, example, 401, 503, *problems, media_type=media_type)
+    return result | ({304: _NOT_MODIFIED} if media_type == "*/*" else {})
+
+
 def _problem(status: HTTPStatus) -> ResponseSpec:
     example = Example(value=to_builtins(make_problem(status, *_PROBLEMS[status])))
     return ResponseSpec(

@@ -12,8 +12,8 @@ from litestar.openapi.spec import Example, OpenAPIFormat
 from litestar.params import PathParameter, QueryParameter
 from msgspec import ValidationError, convert, json
 
-from everyskill.errors import InvalidLimit
-from everyskill.model.inputs import MAX_LIMIT, check_limit
+from everyskill.errors import InvalidLimit, InvalidVersion
+from everyskill.model.inputs import MAX_LIMIT, check_limit, check_version
 from everyskill.web.api import types
 from everyskill.web.api.examples import FEED, SKILL_ID
 from everyskill.web.refusals import RepeatedParameter, UnknownParameter
@@ -42,6 +42,10 @@ SkillId = Annotated[str, PathParameter(**_describe("The skill, by its id.", SKIL
 SkillIds = Annotated[list[str] | None, QueryParameter(name="skill_id", **_SKILL_IDS)]
 SkillName = Annotated[str, PathParameter(**_describe("The skill, by its slug or its id.", "code-review", types.Id))]
 SkillSlug = Annotated[str, PathParameter(**_describe("The skill, by its slug.", "code-review", types.Slug))]
+FilePath = Annotated[
+    str,
+    PathParameter(**_describe("The file, by its path in the folder.", "SKILL.md", format=types.FILE_PATH_FORMAT)),
+]
 VersionId = Annotated[str, PathParameter(**_describe("The version, by its id.", SKILL_ID, types.Id))]
 
 Category = Annotated[str | None, QueryParameter(**_describe("Only this category.", "engineering", types.Filter))]
@@ -53,6 +57,11 @@ FeedCursor = Annotated[str | None, QueryParameter(**_describe(_CURSOR, FEED.next
 OldVersion = Annotated[int, QueryParameter(name="from", **_describe("The older version's number.", 2, types.Version))]
 NewVersion = Annotated[int, QueryParameter(name="to", **_describe("The newer version's number.", 4, types.Version))]
 NewestVersion = Annotated[int, QueryParameter(**_describe("The highest number of the page.", 4, types.Version))]
+# As text, as below.
+FileVersion = Annotated[
+    str | None,
+    QueryParameter(name="version", **_describe("This version, by its number.", 1, types.Version)),
+]
 Since = Annotated[str, QueryParameter(**_SINCE)]
 # As text, because Litestar would take "null" for a number that was not given.
 MaxCount = Annotated[str | None, QueryParameter(**_MAX_COUNT)]
@@ -64,6 +73,16 @@ def read_limit(text: str) -> int:
         return check_limit(convert(text, int, strict=False))
     except ValidationError as error:
         raise InvalidLimit(text, 1, MAX_LIMIT) from error
+
+
+def read_version(text: str | None) -> int | None:
+    """The number of a version from text, where one is given. Raises InvalidVersion."""
+    if text is None:
+        return None
+    try:
+        return check_version(convert(text, int, strict=False))
+    except ValidationError as error:
+        raise InvalidVersion(text) from error
 
 
 def check_query(request: AnyRequest) -> None:

@@ -67,7 +67,7 @@ async def list_versions(
 
 @get("/skills/{skill:str}/diff", responses=cacheable_responses(list[FileDiff], examples.DIFF, 404))
 async def compare_versions(tenant: CurrentTenant, skill: SkillName, old: OldVersion, new: NewVersion) -> list[FileDiff]:
-    """How two versions differ: SKILL.md line by line, the other files by name."""
+    """How two versions differ: texts that are kept line by line, other files by name."""
     return await tenant.compare_versions(skill, old, new)
 
 
@@ -120,7 +120,7 @@ async def publish_skill(
 ) -> Publication:
     """Publish a skill under this slug, or its next version; nothing happens where nothing changed. Admins only."""
     folder = await tenant.run_in_worker(lambda: data.folder(skill))
-    return await tenant.publish_skill(folder, author_id=identity.user_id)
+    return await tenant.publish_skill(folder, author_id=identity.user_id, note=data.note)
 
 
 router = Router(

@@ -13,6 +13,7 @@ from everyskill.model.inputs import (
     MAX_NAME_LENGTH,
     MAX_VERSION,
 )
+from everyskill.model.provenance import MAX_NOTE_LENGTH
 from everyskill.model.skills import MAX_CONTENT_LENGTH, MAX_FILE_SIZE, MAX_SLUG_LENGTH, SLUG
 
 FILE_PATH_FORMAT = "path-in-folder"
@@ -44,5 +45,12 @@ FilePath = Annotated[
 ]
 FileSize = Annotated[int, Meta(ge=0, le=MAX_FILE_SIZE)]
 FileHash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+FileBytes = Annotated[bytes, Meta(extra_json_schema={"description": "Exactly the bytes of size and hash, in Base64."})]
+Note = Annotated[
+    str,
+    Meta(
+        min_length=1, max_length=MAX_NOTE_LENGTH, pattern=r"^[ \t]*[^\x00\s][^\x00\r\n\v\f\x1c-\x1e\x85\u2028\u2029]*$"
+    ),
+]
 Limit = Annotated[int, Meta(ge=1, le=MAX_LIMIT)]
 Version = Annotated[int, Meta(ge=1, le=MAX_VERSION)]
