@@ -46,7 +46,12 @@ def test_the_package_lists_its_public_names_before_any_is_used() -> None:
 def test_a_tenant_shows_its_calls_and_nothing_of_how_they_are_made() -> None:
     renamed = {"create_tenant": "create", "get_tenant": "get"}
     calls = {renamed.get(name, name) for name in services.__all__}
-    assert {name for name in dir(Tenant) if not name.startswith("_")} == {*calls, "run_in_worker", "tenant_id"}
+    assert {name for name in dir(Tenant) if not name.startswith("_")} == {
+        *calls,
+        "file_limits",
+        "run_in_worker",
+        "tenant_id",
+    }
 
 
 def test_what_the_task_runner_runs_is_what_continuous_integration_checks() -> None:

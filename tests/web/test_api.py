@@ -733,3 +733,13 @@ async def test_beyond_the_limit_requests_are_sent_away_to_come_back(app: Litesta
         assert (len(busy), code_of(busy[0])) == (4, "too_busy")
         assert int(busy[0].headers["retry-after"]) > 0
         assert (await ann.get("/v1/skills")).status_code == 200
+
+
+async def test_what_stands_in_the_front_matter_of_an_upload_is_kept(admin: httpx.AsyncClient, acme: Tenant) -> None:
+    content = "---\nname: pdf\ndescription: Reads.\nlicense: MIT\nallowed-tools: Bash Read\n---\n# Pdf\n"
+    await admin.put("/v1/skills/pdf", json={"name": "pdf", "description": "Reads.", "content": content})
+    version = await acme.get_version("pdf", 1)
+    assert version.front_matter is not None
+    assert list(version.front_matter) == ["name", "description", "license", "allowed-tools"]
+    assert version.capabilities is not None
+    assert "3:tool:Bash" in version.capabilities

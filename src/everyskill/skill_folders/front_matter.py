@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +12,9 @@ from everyskill.errors import InvalidText, SkillFolderError
 from everyskill.extras import extra
 from everyskill.model.inputs import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH, check_text
 from everyskill.model.skill_md import split_skill_md
+from everyskill.model.skills import SKILL_FILE_NAME
 from everyskill.skill_folders import specification
-from everyskill.skill_folders.folder_errors import AnyPath, OnWarning, folder_error, folder_warning
+from everyskill.skill_folders.folder_errors import AnyPath, OnWarning, folder_error, folder_warning, ignore_warning
 from everyskill.skill_folders.repairs import quote_values
 from everyskill.skill_folders.yaml_values import Field, YamlMapping, YamlProblem, parse_mapping
 
@@ -71,6 +73,14 @@ def read_front_matter(content: str, file: AnyPath, *, folder_name: str, on_warni
         category=_category(source, found),
         values=found.values,
     )
+
+
+def find_front_matter(content: str) -> dict[str, Any] | None:
+    """All that stands in the front matter of a SKILL.md, in the author's order; None where none of it can be read."""
+    with suppress(SkillFolderError):
+        source, _ = _split_off(content, SKILL_FILE_NAME, ignore_warning)
+        return _parse(source).values
+    return None
 
 
 def _split_off(content: str, file: AnyPath, on_warning: OnWarning) -> tuple[_Source, str]:

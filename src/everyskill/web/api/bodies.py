@@ -10,6 +10,7 @@ from everyskill.errors import InvalidText
 from everyskill.model import FeedbackType, Sentiment, SkillFile, SkillFolder
 from everyskill.model.inputs import MAX_IDS
 from everyskill.model.skills import SKILL_FILE_NAME
+from everyskill.skill_folders.front_matter import find_front_matter
 from everyskill.web.api.types import (
     Comment,
     Content,
@@ -92,7 +93,7 @@ class SkillUpload(Struct, frozen=True, forbid_unknown_fields=True):
         if len({file.path for file in files}) < len(files):
             raise InvalidText("files", f"must name each path once, and not {SKILL_FILE_NAME}")
         contents = {file.hash: file.content for file in self.files if file.content is not None}
-        return replace(skill, files=tuple(files), contents=contents)
+        return replace(skill, files=tuple(files), contents=contents, front_matter=find_front_matter(self.content))
 
 
 class Count(Struct, frozen=True):
