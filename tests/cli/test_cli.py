@@ -569,7 +569,7 @@ async def test_sync_brings_a_repository_in_and_tells_what_it_would_do(
     would = await here.succeed("skills", "sync", source, "--dry-run")
     assert "    pdf: changed SKILL.md; the description becomes 'Does more.'" in would.out
     assert "    archived: notes" in would.out
-    assert "Replayed the 1 commits" in (await here.succeed("skills", "sync", source, "--history")).out
+    assert "Replayed 1 commit with" in (await here.succeed("skills", "sync", source, "--history")).out
 
 
 async def test_sync_archives_most_of_a_catalog_only_where_that_is_confirmed(

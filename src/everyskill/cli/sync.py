@@ -16,6 +16,7 @@ from everyskill.cli.options import DEFAULT_TENANT, AsJson, DatabaseUrl, TenantId
 from everyskill.cli.output import Output
 from everyskill.errors import InvalidChoice
 from everyskill.settings import Settings
+from everyskill.wording import count
 
 if TYPE_CHECKING:
     from everyskill.skill_sources import Bounds, PlannedUpdate, SyncReport
@@ -111,7 +112,7 @@ def _lines(report: "SyncReport") -> Iterator[Line]:
         yield f"{report.source} is as it was{at}: nothing to do."
         return
     if report.replayed:
-        yield f"Replayed the {report.replayed:,} commits that touched skills."
+        yield f"Replayed {count(report.replayed, 'commit')} with changes to skills."
     verb = "Would import" if report.is_dry_run else "Imported"
     yield from report_lines(report.source + at, report.imported, verb=verb)
     for update in report.updates:
