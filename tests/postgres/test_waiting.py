@@ -47,6 +47,9 @@ CALLS: dict[str, Callable[[Tenant, str], Awaitable[Any]]] = {
     "add_feedback": lambda t, s: t.add_feedback(s, comment="x", user_id="ann"),
     "publish_skill": lambda t, s: publish(t, content=str(datetime.now(UTC)), author_id="bob"),
     "archive and restore": lambda t, s: archive_and_restore(t),
+    "rename_skill": lambda t, s: rename_another(t),
+    "find_new_slug": lambda t, s: t.find_new_slug("pdf"),
+    "list_feedback": lambda t, s: t.list_feedback("pdf"),
     "get_skill": lambda t, s: t.get_skill("pdf"),
     "get_skill_page": lambda t, s: t.get_skill_page("ann", "pdf"),
     "list_skills": lambda t, s: t.list_skills("ann"),
@@ -65,6 +68,11 @@ CALLS: dict[str, Callable[[Tenant, str], Awaitable[Any]]] = {
 }
 # What waits for a lock of acme's rows.
 WAITING = ("record_skill_view", "visit_skill", "mark_all_seen", "publish_skill", "archive and restore")
+
+
+async def rename_another(tenant: Tenant) -> None:
+    published = await publish(tenant, f"skill-{uuid4()}")
+    await tenant.rename_skill(published.slug, f"renamed-{uuid4()}")
 
 
 async def create_again(tenant: Tenant) -> None:
