@@ -81,19 +81,19 @@ class Programs:
 
 
 def find_programs(wanted: int, own: Path | None) -> Programs:
-    """The programs of version `wanted` or newer: in the folder of those that come along, else on the PATH.
+    """The programs of version `wanted`, else of a newer one: in the folder of those that come along, else on the PATH.
 
+    Not a newer one by choice: a minor release may know of options that a major one of before does not, as 15.20 does.
     Raises PostgresProgramsMissing.
     """
     on_path = shutil.which("pg_dump")
     folders = [folder for folder in (own, on_path and Path(on_path).parent) if folder]
-    found = []
-    for folder in folders:
-        version = _version(folder / "pg_dump")
-        if int(version.partition(".")[0] or 0) >= wanted:
-            return Programs(folder)
-        found.append(f"{version} in {folder}")
-    raise PostgresProgramsMissing(wanted, tuple(found))
+    versions = {folder: _version(folder / "pg_dump") for folder in folders}
+    majors = {folder: int(version.partition(".")[0] or 0) for folder, version in versions.items()}
+    usable = [folder for folder, major in majors.items() if major >= wanted]
+    if not usable:
+        raise PostgresProgramsMissing(wanted, tuple(f"{versions[folder]} in {folder}" for folder in folders))
+    return Programs(next((folder for folder in usable if majors[folder] == wanted), usable[0]))
 
 
 def _version(program: Path) -> str:
