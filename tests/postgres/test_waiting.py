@@ -24,7 +24,7 @@ from everyskill.handles import Database, Tenant
 from everyskill.model import Publication
 from tests.support.databases import Clone, add_tenant
 from tests.support.locks import locked_view, until_somebody_waits
-from tests.support.skills import publish
+from tests.support.skills import publish, with_script
 
 NOW = datetime.now(UTC)
 
@@ -46,6 +46,13 @@ CALLS: dict[str, Callable[[Tenant, str], Awaitable[Any]]] = {
     "count_feedback_since": lambda t, s: t.count_feedback_since(s, NOW),
     "add_feedback": lambda t, s: t.add_feedback(s, comment="x", user_id="ann"),
     "publish_skill": lambda t, s: publish(t, content=str(datetime.now(UTC)), author_id="bob"),
+    "publish_skills": lambda t, s: t.publish_skills([with_script(f"echo {datetime.now(UTC)}\n", slug="new")]),
+    "get_version": lambda t, s: t.get_version("pdf", 1),
+    "list_files": lambda t, s: t.list_files("pdf"),
+    "read_file": lambda t, s: t.read_file("pdf", "SKILL.md"),
+    "get_archive": lambda t, s: t.get_archive("pdf"),
+    "prune_files": lambda t, s: t.prune_files(),
+    "list_slugs": lambda t, s: t.list_slugs(),
     "archive and restore": lambda t, s: archive_and_restore(t),
     "rename_skill": lambda t, s: rename_another(t),
     "find_new_slug": lambda t, s: t.find_new_slug("pdf"),
