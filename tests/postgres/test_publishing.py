@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from everyskill.errors import InvalidArgument, InvalidText, InvalidTimestamp, UserNotFound
 from everyskill.handles import Tenant
 from everyskill.model import Outcome, SkillFile, SkillFolder
+from everyskill.model.capabilities import find_capabilities
 from tests.support.skills import folder, is_badged, publish
 
 SLUGS = [f"skill-{number}" for number in range(40)]
@@ -200,3 +201,13 @@ async def test_bytes_that_are_not_those_of_their_hash_are_refused(acme: Tenant) 
     when = {"made": datetime(2025, 1, 1, tzinfo=UTC)}
     await acme.publish_skill(replace(folder(), front_matter=when))
     assert (await acme.get_version("pdf", 1)).front_matter == {"made": "2025-01-01T00:00:00Z"}
+
+
+async def test_a_version_keeps_what_it_may_do(acme: Tenant) -> None:
+    skill = replace(
+        with_file(b"curl https://api.example.org/x\n"), front_matter={"name": "Pdf", "allowed-tools": "Bash"}
+    )
+    await acme.publish_skill(skill)
+    found = (await acme.get_version("pdf", 1)).capabilities
+    assert found == tuple(find_capabilities(skill))
+    assert found
