@@ -596,7 +596,7 @@ async def test_the_first_twenty_failures_are_listed_and_all_are_counted(
     ran = await shell.run("skills", "sync", str(skills_folder))
     assert (ran.code, ran.out.count("✗")) == (1, 20)
     assert "1 added, 30 failed" in ran.out
-    assert "and 10 more; --json has them all" in ran.out
+    assert "and 10 more failures; --json has them all" in ran.out
     assert len((await shell.run("skills", "sync", str(skills_folder), "--json")).document["imported"]["failed"]) == 30
 
 

@@ -286,16 +286,18 @@ async def test_a_folder_that_cannot_be_published_stops_no_other_of_its_batch(acm
 async def test_a_dry_run_says_what_would_be_done_and_does_nothing(
     acme: Tenant, tmp_path: Path, owner: asyncpg.Connection
 ) -> None:
-    for name in ("same", "changed", "gone"):
-        write_skill(tmp_path, name)
+    for name in ("same", "changed", "gone", "old-name"):
+        write_skill(tmp_path, name, body=f"Steps of {name}.")
     await import_skill_folders(acme, tmp_path)
     shutil.rmtree(tmp_path / "gone")
     write_skill(tmp_path, "changed", body="Another.")
-    write_skill(tmp_path, "new")
+    write_skill(tmp_path, "new", body="Of its own.")
+    (tmp_path / "old-name").rename(tmp_path / "other-name")
     planned = await import_skill_folders(acme, tmp_path, archive_missing=True, dry_run=True)
-    assert await owner.fetchval("SELECT count(*) FROM skill_versions") == 3
+    assert await owner.fetchval("SELECT count(*) FROM skill_versions") == 4
     assert planned == await import_skill_folders(acme, tmp_path, archive_missing=True)
     assert (planned.added, planned.updated, planned.archived) == (["new"], ["changed"], ["gone"])
+    assert planned.moved == [Move("old-name", "other-name")]
 
 
 async def test_with_a_source_only_skills_of_that_source_are_archived(acme: Tenant, tmp_path: Path) -> None:

@@ -409,7 +409,10 @@ async def test_without_statistics_every_statement_looks_at_no_more_rows_than_it_
     await owner.execute(STAGE + CHECKPOINT)
     plans = await explain_all(pool, "ANALYZE, ")
     await pool.close()
-    assert too_much(plans) == []
+    # docs/decisions/0007: these read a tenant once, until it is analyzed.
+    once = {statement.sql for statement in (PUBLISH_VERSIONS, SET_SOURCES)}
+    assert [found for found in too_much(plans) if found[2] not in once] == []
+    assert all(rows <= SKILLS for _, rows, _ in too_much(plans))
 
 
 async def test_where_nearly_all_tenants_have_one_row_the_large_one_is_looked_up_by_its_keys(

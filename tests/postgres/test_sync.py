@@ -202,7 +202,7 @@ async def test_a_dry_run_says_what_would_change_and_changes_nothing(
     repository.add_skill("pdf", description="Does more.")
     (repository.folder / "pdf" / "tool.py").write_text("print()")
     repository.git("rm", "-r", "-q", "notes")
-    repository.add_skill("mail")
+    repository.add_skill("mail", body="Others.")
     repository.commit()
     counts = (
         "SELECT (SELECT count(*) FROM skill_versions), (SELECT count(*) FROM skills), max(revision) FROM skill_sources"

@@ -172,7 +172,18 @@ def writes_to_skill(skill: str) -> dict[str, Ask]:
         "compare what was published": lambda t: compared(t, skill),
         "archive as zip": lambda t: archived(t, skill),
         "list_slugs of": lambda t: t.list_slugs(source="here"),
+        "list_sourced_skills": lambda t: t.list_sourced_skills(),
+        "mark_vanished_skills": lambda t: t.mark_vanished_skills("here", [slug]),
+        "list_sourced_skills after": lambda t: t.list_sourced_skills(),
+        "save_skill_source": lambda t: t.save_skill_source("here", ref="new", revision="1"),
+        "get_skill_source": lambda t: source_of(t, "here"),
     }
+
+
+async def source_of(tenant: Tenant, address: str) -> tuple[str | None, str | None]:
+    """How far a source was synchronized, but for the moment."""
+    source = await tenant.get_skill_source(address)
+    return (None, None) if source is None else (source.ref, source.revision)
 
 
 def writes_to_user(user: str) -> dict[str, Ask]:

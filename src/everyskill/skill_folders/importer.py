@@ -2,19 +2,19 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
 
 from msgspec import Struct, field
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from everyskill import services
 from everyskill.errors import InvalidArgument, SkillFolderError
 from everyskill.model.skills import SKILL_FILE_NAME, Outcome, SkillFolder, SkillStatus
 from everyskill.services.tenant_scope import TenantScope
-from everyskill.skill_folders.bulk import ImportedAs, publish_folders
+from everyskill.skill_folders.bulk import FolderRead, ImportedAs, publish_folders
 from everyskill.skill_folders.folder_errors import FolderWarning, folder_error
 from everyskill.skill_folders.moves import Move, find_moved_skills
 from everyskill.skill_folders.reader import read_skill_folders
@@ -96,14 +96,17 @@ async def import_skill_folders(
     moves = await _find_moves(tenant, top, assigned, source=source) if archive_missing else []
     for move in moves if not dry_run else ():
         await services.rename_skill(tenant, move.old, move.new)
-    report, moved = ImportReport(moved=moves), {move.new for move in moves}
+    report = ImportReport(moved=moves)
+    # A dry run has renamed nothing, so it asks for what is moved by the old slug.
+    old_slugs = {move.new: move.old for move in moves} if dry_run else {}
+    new_slugs = {old: new for new, old in old_slugs.items()}
     broken: list[Path] = []
     done = 0
     slugs = {*assigned.values(), *(move.old for move in moves)}
     results = read_skill_folders(
         folders, root=top, known_slugs=known, file_limits=tenant.file_limits, on_warning=report.warnings.append
     )
-    async with aclosing(publish_folders(tenant, results, top, said)) as batches:
+    async with aclosing(publish_folders(tenant, _renamed(results, old_slugs), top, said)) as batches:
         async for folder, outcome in batches:
             done += 1
             if isinstance(outcome, SkillFolderError):
@@ -111,9 +114,7 @@ async def import_skill_folders(
                 report.failed.append(_failure(outcome))
             else:
                 slugs.add(outcome.slug)
-                # Of a dry run, where it is not renamed.
-                if not dry_run or outcome.slug not in moved:
-                    _list_for(report, outcome.outcome, outcome.status).append(outcome.slug)
+                _list_for(report, outcome.outcome, outcome.status).append(new_slugs.get(outcome.slug, outcome.slug))
             if on_progress is not None:
                 on_progress(done, len(folders), folder)
     if archive_missing:
@@ -147,6 +148,14 @@ def _list_for(report: ImportReport, outcome: Outcome, status: SkillStatus) -> li
     if status is SkillStatus.ARCHIVED:
         return report.hidden
     return {Outcome.ADDED: report.added, Outcome.UPDATED: report.updated, Outcome.UNCHANGED: report.unchanged}[outcome]
+
+
+def _renamed(results: Iterator[FolderRead], slugs: Mapping[str, str]) -> Iterator[FolderRead]:
+    for folder, skill in results:
+        if isinstance(skill, SkillFolder) and skill.slug in slugs:
+            yield folder, replace(skill, slug=slugs[skill.slug])
+        else:
+            yield folder, skill
 
 
 async def _known_slugs(tenant: TenantScope, source: str | None) -> dict[str, str]:

@@ -15,11 +15,15 @@ from everyskill.model.skills import DEFAULT_CATEGORY, Skill, SkillFolder, SkillS
 # Locks skills, by skills_tenant_id_slug_unique: in one order, so that no two publishers deadlock. NO KEY UPDATE: views
 # of a skill go on being recorded while it is published.
 LOCK_SKILLS = Statement("""
-    SELECT s.slug FROM skills AS s
-     WHERE s.tenant_id = :tenant_id AND s.slug = ANY (:slugs::text[])
-     -- Not in the order of the index, which might be read from end to end for that.
-     ORDER BY s.slug COLLATE "C"
-       FOR NO KEY UPDATE
+    SELECT s.slug
+      FROM (SELECT given.slug FROM unnest(:slugs::text[]) AS given (slug) ORDER BY given.slug OFFSET 0) AS given
+      JOIN LATERAL (
+          SELECT skills.slug
+            FROM skills
+           WHERE skills.tenant_id = :tenant_id AND skills.slug = given.slug
+          OFFSET 0
+             FOR NO KEY UPDATE
+      ) AS s ON true
 """)
 
 # Skills, and where their published and their announced versions come from. Not joined in LOCK_SKILLS: after waiting for
@@ -29,7 +33,10 @@ FIND_SKILLS = Statement(f"""
     SELECT {SKILL_COLUMNS}, s.source, s.source_path, sv.content_hash, sv.created_by AS version_author,
            CASE WHEN s.announced_version IS NULL THEN sv.created_by ELSE av.created_by END AS announced_author,
            CASE WHEN s.announced_version IS NULL THEN sv.created_at ELSE av.created_at END AS announced_at
-      FROM skills AS s
+      FROM unnest(:slugs::text[]) AS given (slug)
+      JOIN LATERAL (
+          SELECT skills.* FROM skills WHERE skills.tenant_id = :tenant_id AND skills.slug = given.slug OFFSET 0
+      ) AS s ON true
       LEFT JOIN LATERAL (
           SELECT versions.content_hash, versions.created_by, versions.created_at
             FROM skill_versions AS versions
@@ -43,7 +50,6 @@ FIND_SKILLS = Statement(f"""
              AND versions.version = s.announced_version
           OFFSET 0
       ) AS av ON true
-     WHERE s.tenant_id = :tenant_id AND s.slug = ANY (:slugs::text[])
 """)
 
 # Drafts, never visible yet, unless the slug is taken: skills_tenant_id_slug_unique decides. In the order of
@@ -52,7 +58,7 @@ INSERT_SKILLS = Statement("""
     INSERT INTO skills (tenant_id, slug, name, description, category, author_id, visible_at)
     SELECT :tenant_id, given.slug, given.name, given.description, given.category, :author_id, 'epoch'
       FROM json_to_recordset(:rows::json) AS given (slug text, name text, description text, category text)
-     ORDER BY given.slug COLLATE "C"
+     ORDER BY given.slug
     ON CONFLICT ON CONSTRAINT skills_tenant_id_slug_unique DO NOTHING
 """)
 
@@ -114,10 +120,14 @@ SET_STATUS = Statement("""
 # before the tenant's lock is taken, which nobody may hold who waits for a row.
 LOCK_AUTHOR_VIEWS = Statement("""
     SELECT v.id
-      FROM user_skill_views AS v
-     WHERE v.tenant_id = :tenant_id AND v.user_id = :user_id AND v.skill_id = ANY (:skill_ids::text[])
-     ORDER BY v.skill_id
-       FOR NO KEY UPDATE
+      FROM (SELECT given.id FROM unnest(:skill_ids::text[]) AS given (id) ORDER BY given.id OFFSET 0) AS given
+      JOIN LATERAL (
+          SELECT views.id
+            FROM user_skill_views AS views
+           WHERE views.tenant_id = :tenant_id AND views.user_id = :user_id AND views.skill_id = given.id
+          OFFSET 0
+             FOR NO KEY UPDATE
+      ) AS v ON true
 """)
 
 # What an author wrote while it was hidden is no news to them when it is shown (S9).
