@@ -158,3 +158,9 @@ async def test_a_badge_says_how_much_more_an_update_asks_for(acme: Tenant, owner
     assert {item.severity for item in (await acme.list_skills()).items} == {None}
     await acme.visit_skill("ann", asking)
     assert (await acme.get_view_states("ann", [asking]))[asking].severity is None
+
+
+async def test_an_author_who_has_no_name_is_told_by_the_id(acme: Tenant) -> None:
+    skill_id = await publish_twice(acme)
+    await publish(acme, content="three", author_id="bob")
+    assert describe(await acme.get_changes("ann", skill_id)).startswith("bob edited the instructions")

@@ -26,7 +26,8 @@ PUBLISHERS = f"""
           SELECT sv.version, sv.note,
                  coalesce(
                      (SELECT u.name FROM users AS u WHERE u.tenant_id = :tenant_id AND u.id = sv.created_by),
-                     sv.author_name
+                     sv.author_name,
+                     sv.created_by
                  ) AS author
             FROM skill_versions AS sv
            WHERE sv.tenant_id = :tenant_id AND sv.skill_id = pair.skill_id
