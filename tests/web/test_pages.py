@@ -899,3 +899,27 @@ async def test_a_long_file_is_folded_and_shown_on_demand(signed_in: httpx.AsyncC
     [address] = re.findall(r'<a href="([^"]+)">Show [\d,]+ lines', page)
     whole = (await signed_in.get(unescape(address))).text
     assert whole.count("<ins") == whole.count("<del") == 500
+
+
+async def test_the_old_slug_of_a_skill_leads_to_its_page(signed_in: httpx.AsyncClient, acme: Tenant) -> None:
+    await publish(acme)
+    await acme.rename_skill("pdf", "pdf-tools")
+    moved = await signed_in.get("/skills/pdf?show=files")
+    assert (moved.status_code, moved.headers["location"]) == (308, "/skills/pdf-tools?show=files")
+    # The slug may become that of another skill.
+    assert moved.headers["cache-control"] == "private, no-cache"
+
+
+async def test_an_archived_skill_leads_those_who_viewed_it_to_its_successor(
+    signed_in: httpx.AsyncClient, acme: Tenant
+) -> None:
+    old = await publish(acme)
+    await publish(acme, "docs")
+    await acme.archive_skill("pdf", successor="docs")
+    assert (await signed_in.get("/skills/pdf")).status_code == 404
+    await acme.restore_skill("pdf")
+    await acme.visit_skill("ann", old.skill_id)
+    await acme.archive_skill("pdf", successor="docs")
+    gone = await signed_in.get("/skills/pdf")
+    assert gone.status_code == 410
+    assert 'href="/skills/docs"' in gone.text

@@ -25,6 +25,7 @@ STATUSES: dict[type[Exception], HTTPStatus] = {
     errors.SkillFolderError: HTTPStatus.BAD_REQUEST,
     errors.InvalidSetting: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.NotFound: HTTPStatus.NOT_FOUND,
+    errors.SkillArchived: HTTPStatus.GONE,
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.LockTimeout: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -51,8 +52,8 @@ _HEADERS = {
 _BODY = "data"
 _NO_PAGES = ("/v1/", "/health/", "/schema", "/metrics")
 
-# How the pages render an error: request, status, title, detail.
-RenderError = Callable[[AnyRequest, int, str, str], Response[Any]]
+# How the pages render an error: request, status, title, detail, and the slug of the skill to use instead.
+RenderError = Callable[[AnyRequest, int, str, str, str | None], Response[Any]]
 
 _log = structlog.get_logger(__name__)
 
@@ -88,7 +89,8 @@ def handle_exception(request: AnyRequest, error: Exception) -> Response[Any]:
         _log.warning("database not ready", code=error.code, reason=str(error))
     render_error: RenderError | None = request.app.state.get("render_error")
     if render_error is not None and _prefers_page(request):
-        page = render_error(request, status, problem.title, problem.detail)
+        successor = error.successor if isinstance(error, errors.SkillArchived) else None
+        page = render_error(request, status, problem.title, problem.detail, successor)
         page.headers.update(headers)
         return page
     return Response(problem, status_code=status, media_type=PROBLEM_JSON, headers=headers | NO_STORE | NO_SNIFF)

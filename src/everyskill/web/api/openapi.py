@@ -24,6 +24,7 @@ _PROBLEMS: dict[int, tuple[str, str]] = {
     401: ("not_signed_in", "Sign in, or send a bearer token."),
     403: ("csrf_failed", "This form is out of date. Load the page again and repeat what you did."),
     404: ("skill_not_found", "There is no skill '4b0f…' in this tenant."),
+    410: ("skill_archived", "The skill 'Pdf' is archived. Use 'docs' instead."),
     408: ("body_too_slow", "The body of the request did not arrive in time."),
     413: ("request_entity_too_large", "Request Entity Too Large"),
     415: ("unsupported_media_type", "Send the body as application/json."),
@@ -81,7 +82,9 @@ def open_responses(
     result = ResponseSpec(
         kind, media_type=media_type, examples=examples, description=HTTPStatus(status).phrase, generate_examples=False
     )
-    facts = {problem: _problem(HTTPStatus(problem)) for problem in (400, 431, *problems)}
+    # A skill that is not there may be one that was archived since the user viewed it.
+    gone = (410,) if 404 in problems else ()
+    facts = {problem: _problem(HTTPStatus(problem)) for problem in (400, 431, *problems, *gone)}
     return {status: result, HTTPStatus.MISDIRECTED_REQUEST: _MISDIRECTED} | facts
 
 

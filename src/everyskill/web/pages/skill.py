@@ -18,6 +18,7 @@ from everyskill.model.skill_pages import SkillPageContent
 from everyskill.model.skills import SkillVersion
 from everyskill.model.views import AnyView, ViewBeforeVisit
 from everyskill.web.auth.authentication import CurrentIdentity, CurrentTenant
+from everyskill.web.headers import PRIVATE
 from everyskill.web.moments import read_moment
 from everyskill.web.pages.context import BaseContext, PageContext, require_csrf_token
 from everyskill.web.pages.diffs import view_files
@@ -74,13 +75,18 @@ async def show_skill(
     since: FromQuery[str] = "",
     since_version: FromQuery[str] = "",
     visited: FromQuery[str] = "",
-) -> Response[str]:
+) -> Response[Any]:
     """One part of the skill, and what changed since the user's last view. Records nothing.
+
+    An id or an old slug leads to the slug.
 
     Where the URL names the view before a visit, and that visit is the user's last view, changes are since the former.
     """
     before_visit = _read_view(since, since_version, visited)
     skill_page = await tenant.get_skill_page(page_context.user_id, slug, before_visit=before_visit)
+    if slug != skill_page.skill.slug:
+        query = request.scope["query_string"].decode("latin-1")
+        return Redirect(f"/skills/{skill_page.skill.slug}{query and '?'}{query}", status_code=308, headers=PRIVATE)
     markdown: Markdown = request.app.state.markdown
     return await tenant.run_in_worker(lambda: _render(page_context, markdown, skill_page, show))
 
