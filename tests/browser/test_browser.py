@@ -15,12 +15,18 @@ from everyskill.handles import Tenant
 from everyskill.model import SkillFile, SkillFolder
 from tests.support.databases import Clone
 from tests.support.service_process import Service, start, started
-from tests.support.skills import folder, is_badged, publish
+from tests.support.skills import folder, is_badged, publish, with_script
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 # Root may not use Chromium's sandbox, and containers have a small /dev/shm.
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 PAGES = {"sign-in": "/sign-in", "home": "/", "skills": "/skills", "skill": "/skills/code-review", "error": "/nowhere"}
+# Those of which no picture is kept.
+MORE_PAGES = [
+    *(f"/skills/code-review?show={part}" for part in ("instructions", "files", "versions", "feedback")),
+    "/skills/code-review/diff?from=1&to=2",
+    "/skills/code-review/files/scripts/check%20all.sh",
+]
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
 
@@ -81,10 +87,26 @@ async def test_a_change_is_told_to_those_who_looked_in_its_tenant_and_to_nobody_
         await page.goto(f"{service.url}/skills")
         await expect(page.get_by_text("Updated", exact=True)).to_have_count(int(told))
         await page.goto(f"{service.url}/")
-        await expect(page.get_by_text("v1 → v2")).to_have_count(int(told))
+        await expect(page.get_by_text("v1 → v2", exact=True)).to_have_count(int(told))
         await page.goto(f"{service.url}/skills/pdf")
         await expect(page.get_by_text("Since your last visit")).to_have_count(int(told))
         await expect(page.locator("ins")).to_have_text(["two\n"] if told else [])
+
+
+async def test_what_changed_stays_while_the_parts_are_read(
+    ann: Page, service: Service, acme: Tenant
+) -> None:
+    skill = await publish(acme)
+    await acme.visit_skill("ann", skill.skill_id)
+    await publish(acme, content="two")
+    await open_until_seen(ann, f"{service.url}/skills/pdf")
+    for part in ("Files", "Versions", "Feedback", "Instructions", "Changes"):
+        await ann.get_by_role("navigation", name="Parts of the skill").get_by_role("link", name=part).click()
+        await expect(ann.get_by_role("link", name=part)).to_have_attribute("aria-current", "page")
+        await expect(ann.get_by_text("Since your last visit")).to_be_visible()
+    view = await acme.get_user_view("ann", skill.skill_id)
+    assert view is not None
+    assert view.view_count == 2
 
 
 async def test_the_summary_outlives_a_reload_and_not_the_visit(ann: Page, service: Service, acme: Tenant) -> None:
@@ -197,22 +219,33 @@ async def test_every_page_is_accessible(
     for name, path in PAGES.items():
         await page.goto(service.url + path)
         await page.screenshot(path=folder / f"{name}-{scheme}.png")
-        found = await Axe().run(page)
-        assert found.violations_count == 0, found.generate_report()
+        await expect_accessible(page)
+    await page.set_viewport_size({"width": 375, "height": 667})
+    for path in (*PAGES.values(), *MORE_PAGES):
+        await page.goto(service.url + path)
+        await expect_accessible(page)
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 375
+
+
+async def expect_accessible(page: Page) -> None:
+    found = await Axe().run(page)
+    assert found.violations_count == 0, f"{page.url}: {found.generate_report()}"
 
 
 async def stage_a_catalog(acme: Tenant) -> None:
     """A few skills, two of which changed since ann looked."""
     steps = "# Code review\n\n1. Read the description.\n2. Read the tests.\n"
     about = {"description": "Reviews a change for correctness, risk and readability.", "category": "engineering"}
-    review = await publish(acme, "code-review", content=steps, **about | {"name": "Code review"})
+    facts = about | {"slug": "code-review", "name": "Code review"}
+    review = await acme.publish_skill(with_script("make lint\n", "scripts/check all.sh", content=steps, **facts))
     notes = await publish(acme, "release-notes", name="Release notes", category="writing")
     await publish(acme, "chart-choice", name="Chart choice", category="data")
     for skill in (review, notes):
         await acme.visit_skill("ann", skill.skill_id)
     more = steps + "3. Run it, if you can.\n\n```sh\nmake test\n```\n"
     await publish(acme, "release-notes", content="two", name="Release notes", category="writing")
-    await publish(acme, "code-review", content=more, author_id="bob", **about | {"name": "Code review"})
+    changed = with_script("make lint test\n", "scripts/check all.sh", content=more, **facts)
+    await acme.publish_skill(changed, author_id="bob", note="runs what it reviews")
     await acme.add_feedback(review.skill_id, user_id="bob", comment="The third step found a bug.", sentiment="positive")
 
 

@@ -27,7 +27,7 @@ from everyskill.web.auth.users import CACHE_SECONDS, UserCache
 from everyskill.web.pages.markdown import Markdown, TooCostly
 from everyskill.web.settings import WebSettings
 from tests.support.http_clients import SECRET, SETTINGS, bearer, claims_of, client_of, code_of
-from tests.support.skills import folder, is_badged, publish
+from tests.support.skills import folder, is_badged, publish, with_script
 
 DEFAULTS = WebSettings()
 to_html = Markdown(DEFAULTS).to_html
@@ -923,3 +923,21 @@ async def test_an_archived_skill_leads_those_who_viewed_it_to_its_successor(
     gone = await signed_in.get("/skills/pdf")
     assert gone.status_code == 410
     assert 'href="/skills/docs"' in gone.text
+
+
+async def test_a_card_says_once_what_an_update_asks_for(signed_in: httpx.AsyncClient, acme: Tenant) -> None:
+    skill = await publish(acme)
+    await acme.visit_skill("ann", skill.skill_id)
+    await acme.publish_skill(with_script("echo\n"), author_id="bob", note="runs it")
+    for path in ("/skills/pdf", "/"):
+        page = unescape((await signed_in.get(path)).text)
+        assert page.count("script run.sh") == 1
+        assert "bob added one script: “runs it”" in page
+
+
+async def test_a_page_with_much_to_tell_folds_every_file(signed_in: httpx.AsyncClient, acme: Tenant) -> None:
+    skill = await publish(acme)
+    await acme.visit_skill("ann", skill.skill_id)
+    await acme.publish_skill(with_script("echo\n" * 50, content="two"))
+    page = (await signed_in.get("/skills/pdf")).text
+    assert page.count('<details class="file" >') == 2

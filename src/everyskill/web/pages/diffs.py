@@ -13,7 +13,7 @@ from everyskill.model.diffs import DiffLine, FileDiff, LineKind
 # Of one file, and of all files of a page together; the rest is a link away.
 MAX_LINES_OF_FILE = 200
 MAX_LINES_OF_PAGE = 1_000
-# A change as short as this is shown unfolded.
+# All files together are shown unfolded where they are as short as this.
 MAX_LINES_UNFOLDED = 40
 # Comparing words takes quadratic time: so many characters of both lines, and so many pairs of lines of a page.
 _MAX_COMPARED_LENGTH = 240
@@ -57,6 +57,7 @@ _Pair: TypeAlias = tuple[tuple[Segment, ...], tuple[Segment, ...]]
 def view_files(files: list[FileDiff], *, whole: str | None = None) -> list[FileView]:
     """The files of a page, within its limits; the file of the path `whole` without them."""
     views, left, pairs = [], MAX_LINES_OF_PAGE, _MAX_COMPARED_PAIRS
+    is_short = sum(len(file.lines or ()) for file in files) <= MAX_LINES_UNFOLDED
     for file in files:
         lines = file.lines or []
         is_shown = file.lines is not None and (file.path == whole or len(lines) <= min(MAX_LINES_OF_FILE, left))
@@ -69,7 +70,7 @@ def view_files(files: list[FileDiff], *, whole: str | None = None) -> list[FileV
                 added=added,
                 removed=removed,
                 rows=list(number_lines(lines, max_pairs=pairs)) if is_shown else None,
-                is_open=file.path == whole or (is_shown and len(files) == 1) or 0 < len(lines) <= MAX_LINES_UNFOLDED,
+                is_open=file.path == whole or (is_shown and (is_short or len(files) == 1)),
             )
         )
         pairs = max(pairs - min(added, removed), 0) if is_shown else pairs

@@ -7,7 +7,7 @@ from litestar.params import FromQuery, URLEncodedBody
 from litestar.response import Redirect
 from msgspec import Struct
 
-from everyskill.model import Severity, WhatsNewItem, describe
+from everyskill.model import ChangeItem, WhatsNewItem, describe
 from everyskill.web.auth.authentication import CurrentIdentity, CurrentTenant
 from everyskill.web.moments import read_moment
 from everyskill.web.pages.context import PageContext, require_csrf_token
@@ -23,19 +23,20 @@ class MarkAllSeenForm(Struct, frozen=True):
 
 
 class Entry(Struct, frozen=True):
-    """One entry of the feed: who changed what and why, and the highest severity of what it newly asks for."""
+    """One entry of the feed: who changed what and why, and what it newly asks for."""
 
     item: WhatsNewItem
     versions: str
     sentence: str
-    severity: Severity | None
+    capabilities: ChangeItem | None
 
     @classmethod
     def of(cls, item: WhatsNewItem) -> "Entry":
         """The entry of an item."""
         versions = [change.detail for change in item.changes if change.type == "version_bump" and change.detail]
-        severities = [change.severity for change in item.changes if change.severity]
-        return cls(item, "".join(versions), describe(item.changes), next(iter(severities), None))
+        capabilities = next((change for change in item.changes if change.severity), None)
+        sentence = describe(change for change in item.changes if change is not capabilities)
+        return cls(item, "".join(versions), sentence, capabilities)
 
 
 @get("/")

@@ -31,6 +31,8 @@ PARTS = ("changes", "instructions", "files", "versions", "feedback")
 # What the page shows of the front matter, and how it calls that.
 FACTS = {"license": "licence", "allowed-tools": "tools", "compatibility": "works with", "version": "version"}
 MAX_FACT_LENGTH = 100
+# Whose details the card shows below its sentence, which counts the rest.
+_NAMED_IN_CARD = {"version_bump", "files_changed"}
 MAX_TEXT_SHOWN = 512 * 1024
 
 # int() takes quadratic time, and Python refuses thousands of digits with an error of its own.
@@ -117,7 +119,8 @@ async def add_feedback(
         )
     except (InvalidText, InvalidChoice) as error:
         refused = str(error)
-        skill_page = await tenant.get_skill_page(page_context.user_id, slug)
+        before_visit = _read_view(data.since, data.since_version, data.viewed_at)
+        skill_page = await tenant.get_skill_page(page_context.user_id, slug, before_visit=before_visit)
         markdown: Markdown = request.app.state.markdown
         return await tenant.run_in_worker(
             lambda: _render(page_context, markdown, skill_page, "feedback", typed=data, refused=refused)
@@ -188,6 +191,9 @@ def _render(
     part = show if show in PARTS else "changes" if skill_page.changes else "instructions"
     published, changes = skill_page.published, skill_page.changes
     capabilities = [change for change in changes if change.severity is not None]
+    # The moment that the user's row holds, or will hold once this visit is recorded.
+    recorded = skill_page.view if skill_page.is_recorded else None
+    visited_at = skill_page.as_of if recorded is None else recorded.last_viewed_at
     return render(
         "skill.html",
         status_code=200 if refused is None else 400,
@@ -196,13 +202,14 @@ def _render(
         part=part,
         tabs=_tabs(skill_page),
         facts=_facts(published),
-        sentence=describe(changes),
+        sentence=describe(change for change in changes if change.severity is None),
         capabilities=capabilities,
-        details=[change.label for change in changes if change not in capabilities],
+        details=[change.detail for change in changes if change.type in _NAMED_IN_CARD and change.detail],
         replaced=[change for change in changes if change.old is not None],
         files=view_files(skill_page.diff) if part == "changes" else [],
         content_html=markdown.to_html("" if published is None else published.content) if part == "instructions" else "",
-        visit_query="" if skill_page.previous is None else _visit_query(skill_page.previous, skill_page.as_of),
+        visited_at=visited_at,
+        visit_query="" if skill_page.previous is None else _visit_query(skill_page.previous, visited_at),
         typed=typed,
         refused=refused,
     )
