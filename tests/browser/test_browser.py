@@ -93,9 +93,7 @@ async def test_a_change_is_told_to_those_who_looked_in_its_tenant_and_to_nobody_
         await expect(page.locator("ins")).to_have_text(["two\n"] if told else [])
 
 
-async def test_what_changed_stays_while_the_parts_are_read(
-    ann: Page, service: Service, acme: Tenant
-) -> None:
+async def test_what_changed_stays_while_the_parts_are_read(ann: Page, service: Service, acme: Tenant) -> None:
     skill = await publish(acme)
     await acme.visit_skill("ann", skill.skill_id)
     await publish(acme, content="two")
@@ -256,7 +254,7 @@ LONG_DESCRIPTION = "\n".join(
 
 @pytest.mark.parametrize("screen", [(1280, 720), (375, 667)])
 async def test_the_head_and_the_change_card_fit_the_first_screen(
-    browser: Browser, service: Service, acme: Tenant, screen: tuple[int, int], tmp_path: Path
+    browser: Browser, service: Service, acme: Tenant, screen: tuple[int, int]
 ) -> None:
     width, height = screen
 
@@ -273,7 +271,6 @@ async def test_the_head_and_the_change_card_fit_the_first_screen(
     await acme.publish_skill(with_files("# Pdf\n\ntwo\n"))
     page = await signed_in(await browser.new_context(viewport={"width": width, "height": height}), service)
     await page.goto(f"{service.url}/skills/pdf")
-    await page.screenshot(path=Path(os.environ.get("EVERYSKILL_SCREENSHOTS", tmp_path)) / f"change-{width}.png")
     card = await page.locator(".summary").bounding_box()
     parts = await page.get_by_role("navigation", name="Parts of the skill").bounding_box()
     assert card

@@ -83,7 +83,7 @@ def open_responses(
         kind, media_type=media_type, examples=examples, description=HTTPStatus(status).phrase, generate_examples=False
     )
     # A skill that is not there may be one that was archived since the user viewed it.
-    gone = (410,) if 404 in problems else ()
+    gone = (HTTPStatus.GONE,) if HTTPStatus.NOT_FOUND in problems else ()
     facts = {problem: _problem(HTTPStatus(problem)) for problem in (400, 431, *problems, *gone)}
     return {status: result, HTTPStatus.MISDIRECTED_REQUEST: _MISDIRECTED} | facts
 
