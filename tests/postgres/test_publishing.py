@@ -13,6 +13,7 @@ from everyskill.errors import InvalidArgument, InvalidText, InvalidTimestamp, Us
 from everyskill.handles import Tenant
 from everyskill.model import Outcome, SkillFile, SkillFolder
 from everyskill.model.capabilities import find_capabilities
+from everyskill.model.skills import hash_of_files
 from tests.support.skills import folder, is_badged, publish
 
 SLUGS = [f"skill-{number}" for number in range(40)]
@@ -170,6 +171,27 @@ async def test_the_contents_of_an_older_catalog_are_filled_in_without_a_version(
     again = await acme.publish_skill(skill)
     assert (again.outcome, again.version) == (Outcome.UNCHANGED, 1)
     assert await kept(owner) == {b"echo one\n": True}
+
+
+@pytest.mark.parametrize("installed", [False, True])
+async def test_what_a_release_reads_otherwise_than_an_older_one_badges_nobody(
+    acme: Tenant, owner: asyncpg.Connection, installed: bool
+) -> None:
+    """The same files: a category that now comes from a manifest, or lines of installers that count no more."""
+    content = "---\nname: pdf\nmetadata:\n  github-ref: main\n---\n" if installed else "one"
+    skill = folder("pdf", content, category="skills")
+    skill_id = (await acme.publish_skill(skill)).skill_id
+    await acme.record_skill_view("ann", skill_id, 1)
+    whole = hash_of_files(skill.files)
+    await owner.execute("SET session_replication_role = replica")
+    await owner.execute("UPDATE skill_versions SET capabilities = NULL, category = NULL, content_hash = $1", whole)
+    category = "skills" if installed else "documents"
+    again = await acme.publish_skill(replace(skill, category=category))
+    assert (again.outcome, again.version) == (Outcome.UPDATED, 2)
+    assert (await acme.get_version("pdf", 2)).is_quiet
+    assert not await is_badged(acme, "ann", skill_id)
+    await acme.publish_skill(replace(skill, category="office"))
+    assert await is_badged(acme, "ann", skill_id)
 
 
 async def test_many_megabytes_go_in_several_messages_and_a_known_content_in_none(

@@ -13,7 +13,7 @@ from everyskill.model.capabilities import find_capabilities
 from everyskill.model.inputs import MAX_IDS, check_type
 from everyskill.model.kept_files import FileLimits, KeptContent, contents_to_keep
 from everyskill.model.provenance import Provenance
-from everyskill.model.skills import Outcome, Publication, Skill, SkillFolder, SkillStatus
+from everyskill.model.skills import Outcome, Publication, Skill, SkillFolder, SkillStatus, hash_of_files
 from everyskill.services.tenant_scope import TenantScope
 
 
@@ -127,7 +127,7 @@ async def _publish(
     await files.keep_contents(connection, contents)
     changed = [folder for folder in stale if not _says_the_same(found[folder.slug], folder)]
     versions = [
-        _next_version(found[folder.slug].skill, folder, capabilities[folder.slug], quiet=provenance.quiet)
+        _next_version(found[folder.slug], folder, capabilities[folder.slug], quiet=provenance.quiet)
         for folder in changed
     ]
     numbers = await _publish_next(connection, versions, provenance) if versions else {}
@@ -178,7 +178,9 @@ async def _publish_next(
     return await publishing.publish_versions(connection, versions, provenance, moment=moment)
 
 
-def _next_version(skill: Skill, folder: SkillFolder, capabilities: list[str], *, quiet: bool) -> NewVersion:
+def _next_version(found: FoundSkill, folder: SkillFolder, capabilities: list[str], *, quiet: bool) -> NewVersion:
+    skill = found.skill
+    quiet = quiet or _is_read_anew(found, folder)
     return NewVersion(
         skill_id=skill.id,
         name=folder.name,
@@ -209,6 +211,12 @@ def _says_the_same(found: FoundSkill, folder: SkillFolder) -> bool:
         folder.description,
         folder.category or skill.category,
     )
+
+
+def _is_read_anew(found: FoundSkill, folder: SkillFolder) -> bool:
+    """Whether the files are those that an older release read, so that only what it made of them is another."""
+    hashes = {folder.content_hash, hash_of_files(folder.files)}
+    return found.origin.is_of_older_release and found.origin.content_hash in hashes
 
 
 def _publication(skill: Skill, numbers: Mapping[str, int]) -> Publication:

@@ -31,6 +31,7 @@ LOCK_SKILLS = Statement("""
 # By skills_tenant_id_slug_unique, skill_versions_pkey and skill_versions_tenant_id_skill_id_version_unique.
 FIND_SKILLS = Statement(f"""
     SELECT {SKILL_COLUMNS}, s.source, s.source_path, sv.content_hash, sv.created_by AS version_author,
+           sv.capabilities IS NULL AS is_of_older_release,
            CASE WHEN s.announced_version IS NULL THEN sv.created_by ELSE av.created_by END AS announced_author,
            CASE WHEN s.announced_version IS NULL THEN sv.created_at ELSE av.created_at END AS announced_at
       FROM unnest(:slugs::text[]) AS given (slug)
@@ -38,7 +39,7 @@ FIND_SKILLS = Statement(f"""
           SELECT skills.* FROM skills WHERE skills.tenant_id = :tenant_id AND skills.slug = given.slug OFFSET 0
       ) AS s ON true
       LEFT JOIN LATERAL (
-          SELECT versions.content_hash, versions.created_by, versions.created_at
+          SELECT versions.content_hash, versions.capabilities, versions.created_by, versions.created_at
             FROM skill_versions AS versions
            WHERE versions.tenant_id = :tenant_id AND versions.id = s.published_version_id
           OFFSET 0
@@ -154,12 +155,16 @@ SET_SOURCES = Statement("""
 
 
 class SkillOrigin(Struct, frozen=True):
-    """Where a skill comes from, and its published and its announced version; None where there is no version."""
+    """Where a skill comes from, and its published and its announced version; None where there is no version.
+
+    `is_of_older_release` says that the published version was read before releases looked at all of a skill.
+    """
 
     source: str | None
     source_path: str | None
     content_hash: str | None
     version_author: str | None
+    is_of_older_release: bool
     announced_author: str | None
     announced_at: datetime | None
 
