@@ -520,6 +520,27 @@ async def test_a_marketplace_names_which_folders_are_skills(
     assert of_git.notes == of_folder.notes == ["the plugin far is elsewhere and was not followed: someone/else"]
 
 
+@pytest.mark.parametrize("place", [".github/plugin/marketplace.json", "tools/mail/.claude-plugin/plugin.json"])
+async def test_the_manifests_of_plugins_say_the_category_in_a_repository_and_in_a_folder(
+    acme: Tenant, globex: Tenant, tmp_path: Path, repository: Repository, place: str
+) -> None:
+    repository.add_skill("tools/mail/skills/send")
+    plugin = {"name": "mail", "source": "./tools/mail", "skills": ["./skills/send"]}
+    talk = plugin | {"category": "talk"}
+    manifests: dict[str, object] = {place: {"plugins": [talk]} if "market" in place else talk}
+    if "market" not in place:
+        manifests[".claude-plugin/marketplace.json"] = {"plugins": [plugin]}
+    for path, manifest in manifests.items():
+        file = repository.folder / path
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps(manifest))
+    repository.commit()
+    await sync(acme, tmp_path, repository.folder)
+    (repository.folder / ".git").rename(tmp_path / "elsewhere")
+    await sync(globex, tmp_path, repository.folder)
+    assert [(await tenant.get_skill("send")).skill.category for tenant in (acme, globex)] == ["talk", "talk"]
+
+
 # What is refused
 
 

@@ -156,6 +156,15 @@ def test_the_category_comes_from_the_manifest_of_the_plugin(tmp_path: Path) -> N
     assert [skill.category for skill in skills.values()] == ["Mine", "productivity"]
 
 
+@pytest.mark.parametrize("place", [".claude-plugin/plugin.json", ".claude-plugin/marketplace.json"])
+def test_a_plugin_at_the_root_holds_all_skills_of_the_tree(tmp_path: Path, place: str) -> None:
+    plugin = {"name": "mail", "source": "./", "category": "productivity"}
+    write_manifest(tmp_path, place, {"plugins": [plugin]} if "market" in place else plugin)
+    write_skill(tmp_path, "skills/send")
+    skills, _ = read_all(tmp_path)
+    assert skills["skills/send"].category == "productivity"
+
+
 @pytest.mark.parametrize(
     ("manifest", "reason"),
     [

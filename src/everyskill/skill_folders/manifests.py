@@ -15,6 +15,8 @@ from everyskill.skill_folders.walk import real_path
 MAX_MANIFEST_SIZE = 4 * 1024 * 1024
 _PLUGIN = ".claude-plugin/plugin.json"
 _MARKETPLACES = (".claude-plugin/marketplace.json", ".github/plugin/marketplace.json")
+# Where manifests lie, below any folder.
+MANIFESTS = (_PLUGIN, *_MARKETPLACES)
 
 
 class Plugin(Struct, frozen=True):
@@ -27,7 +29,8 @@ class Plugin(Struct, frozen=True):
 
     def holds(self, folder: str) -> bool:
         """Whether a skill folder is one of the plugin's."""
-        return folder in self.skills or (not self.skills and f"{folder}/".startswith(f"{self.folder}/"))
+        is_below = not self.folder or f"{folder}/".startswith(f"{self.folder}/")
+        return folder in self.skills or (not self.skills and is_below)
 
 
 class Manifests:

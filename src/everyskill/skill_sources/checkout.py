@@ -2,10 +2,11 @@
 
 import os
 import shutil
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from everyskill.errors import InvalidSource
 from everyskill.model.skills import SKILL_FILE_NAME
+from everyskill.skill_folders.manifests import MANIFESTS
 from everyskill.skill_sources.bounds import Bounds
 from everyskill.skill_sources.entries import MAX_LINK_LENGTH, check_paths, link_target, remove, write_file, write_link
 from everyskill.skill_sources.git_repository import (
@@ -18,6 +19,8 @@ from everyskill.skill_sources.git_repository import (
 from everyskill.skill_sources.marketplaces import MAX_MANIFEST_BYTES, Marketplace, parse_marketplace
 from everyskill.skill_sources.source import MARKETPLACE
 
+# They say which plugin a skill belongs to.
+_MANIFEST_ENDS = tuple(f"/{path}" for path in MANIFESTS)
 # Links that lead from link to link end somewhere, or nowhere.
 _MAX_LINKS_IN_A_ROW = 5
 _Tree = dict[str, TreeEntry]
@@ -118,7 +121,7 @@ def _skill_folder(path: str) -> str | None:
 
 
 def _is_wanted(path: str, folders: set[str]) -> bool:
-    return MARKETPLACE.parts[0] in PurePosixPath(path).parts or not folders.isdisjoint(_above(path))
+    return f"/{path}".endswith(_MANIFEST_ENDS) or not folders.isdisjoint(_above(path))
 
 
 def _above(path: str) -> list[str]:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from everyskill.errors import InvalidSource
 from everyskill.model.skills import SKILL_FILE_NAME
+from everyskill.skill_folders.manifests import MANIFESTS
 from everyskill.skill_sources.addresses import Downloads, Target, check_address
 from everyskill.skill_sources.archives import hash_of_file, unpack
 from everyskill.skill_sources.bounds import Bounds
@@ -21,7 +22,7 @@ from everyskill.skill_sources.checkout import Checkout
 from everyskill.skill_sources.git_repository import Commit, GitRepository
 from everyskill.skill_sources.indexes import download_index
 from everyskill.skill_sources.marketplaces import read_marketplace
-from everyskill.skill_sources.source import MARKETPLACE, Source, SourceKind
+from everyskill.skill_sources.source import Source, SourceKind
 
 _GIT_SERVICE = "/info/refs"
 _SUFFIXES = re.compile(r"(\.git|\.zip|\.tgz|\.tar\.gz)$")
@@ -167,8 +168,9 @@ def _narrow(source: Source, root: Path, staging: Path) -> OpenedSource:
     opened.notes += marketplace.notes
     if not is_whole:
         try:
-            for path in (*marketplace.folders, MARKETPLACE.parent.as_posix()):
+            for path in marketplace.folders:
                 _copy(root, path, staging)
+                _copy_manifests(root, path, staging)
         except (OSError, shutil.Error) as error:
             raise InvalidSource(source.address, f"cannot be copied: {error}") from error
     return opened
@@ -178,6 +180,13 @@ def _copy(root: Path, path: str, staging: Path) -> None:
     # Through a link the copy would hold what is outside of the tree.
     if Path(os.path.realpath(root / path)) == Path(os.path.realpath(root)) / path and (root / path).is_dir():
         shutil.copytree(root / path, staging / path, symlinks=True, dirs_exist_ok=True)
+
+
+def _copy_manifests(root: Path, path: str, staging: Path) -> None:
+    """Those of the folder, and of each above it: they say which plugin a skill belongs to."""
+    for above in (Path(path), *Path(path).parents):
+        for folder in {Path(manifest).parent for manifest in MANIFESTS}:
+            _copy(root, (above / folder).as_posix(), staging)
 
 
 def _name(source: Source) -> str:
