@@ -850,3 +850,14 @@ async def test_an_import_takes_a_note_and_is_quiet_where_asked(shell: Shell, acm
     await shell.succeed("skills", "import", str(skills_folder), "--quiet", "--note", "A typo")
     newest = (await acme.list_versions("pdf"))[0]
     assert (newest.is_quiet, newest.note) == (True, "A typo")
+
+
+async def test_a_dry_run_of_an_import_says_what_would_be_done(shell: Shell, acme: Tenant, skills_folder: Path) -> None:
+    write_skill(skills_folder, "pdf")
+    await publish(acme, "old")
+    arguments = ("skills", "import", str(skills_folder), "--archive-missing")
+    planned = await shell.succeed(*arguments, "--dry-run", "--json")
+    said = await shell.succeed(*arguments, "--dry-run")
+    assert said.out.startswith(f"Would import {skills_folder}: 1 added, 1 archived.")
+    assert [item.slug for item in (await acme.list_skills()).items] == ["old"]
+    assert (await shell.succeed(*arguments, "--json")).document == planned.document

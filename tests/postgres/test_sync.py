@@ -201,6 +201,8 @@ async def test_a_dry_run_says_what_would_change_and_changes_nothing(
     await sync(acme, tmp_path, repository.folder)
     repository.add_skill("pdf", description="Does more.")
     (repository.folder / "pdf" / "tool.py").write_text("print()")
+    # Sorts before the one that has the slug.
+    repository.add_skill("added/pdf", body="Another skill.")
     repository.git("rm", "-r", "-q", "notes")
     repository.add_skill("mail", body="Others.")
     repository.commit()
@@ -212,9 +214,14 @@ async def test_a_dry_run_says_what_would_change_and_changes_nothing(
     report = await sync(acme, tmp_path, repository.folder, dry_run=True)
 
     plan = report.imported
-    assert (plan.added, plan.updated, plan.archived) == (["mail"], ["pdf"], ["notes"])
+    assert (plan.added, plan.updated, plan.archived) == (["added-pdf", "mail"], ["pdf"], ["notes"])
     [update] = report.updates
-    assert (update.description, update.added, update.changed) == ("Does more.", ["tool.py"], ["SKILL.md"])
+    assert update.slug == "pdf"
+    assert [(it.type, it.detail) for it in update.changes] == [
+        ("description_updated", "Does more."),
+        ("files_changed", "tool.py added"),
+        ("capabilities_added", "script tool.py"),
+    ]
     assert await owner.fetchrow(counts) == before
 
 

@@ -32,6 +32,7 @@ async def import_folder(
     full_depth: bool = False,
     note: str | None = None,
     quiet: bool = False,
+    dry_run: bool = False,
 ) -> "ImportReport":
     """Imports a tree of skills, with a progress bar where stderr is a terminal."""
     from everyskill.skill_folders.importer import import_skill_folders
@@ -46,6 +47,7 @@ async def import_folder(
             quiet=quiet,
             archive_missing=archive_missing,
             full_depth=full_depth,
+            dry_run=dry_run,
             on_progress=on_progress,
         )
 

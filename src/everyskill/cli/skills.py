@@ -51,6 +51,7 @@ async def import_(
     ] = None,
     note: Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for who reads what changed.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Badge nobody: a corrected typo, say.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     tenant_id: TenantId = DEFAULT_TENANT,
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,
@@ -66,8 +67,9 @@ async def import_(
             quiet=quiet,
             archive_missing=archive_missing,
             full_depth=full_depth,
+            dry_run=dry_run,
         )
-    output.result(report, report_lines(path, report))
+    output.result(report, report_lines(path, report, verb="Would import" if dry_run else "Imported"))
     output.note(*advice_lines(report, tenant_id=tenant_id, database_url=database_url))
     if report.failed:
         raise typer.Exit(EXIT_FAILED)

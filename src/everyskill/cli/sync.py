@@ -11,7 +11,7 @@ import typer
 
 from everyskill.cli.commands import EXIT_FAILED, command, open_tenant
 from everyskill.cli.importing import advice_lines, progress, report_lines
-from everyskill.cli.lines import Line, join_names
+from everyskill.cli.lines import Line
 from everyskill.cli.options import DEFAULT_TENANT, AsJson, DatabaseUrl, TenantId
 from everyskill.cli.output import Output
 from everyskill.errors import InvalidChoice
@@ -122,7 +122,6 @@ def _lines(report: "SyncReport") -> Iterator[Line]:
 
 
 def _summary(update: "PlannedUpdate") -> str:
-    lists = (("added", update.added), ("changed", update.changed), ("removed", update.removed))
-    files = [f"{name} {join_names(paths)}" for name, paths in lists if paths]
-    said = [] if update.description is None else [f"the description becomes {update.description!r}"]
-    return "; ".join([*files, *said]) or "another name or category"
+    return (
+        "; ".join(f"{it.label}: {it.detail}" if it.detail else it.label for it in update.changes) or "SKILL.md changed"
+    )

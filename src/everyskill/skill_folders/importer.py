@@ -91,7 +91,7 @@ async def import_skill_folders(
     await services.publish_skills(tenant, [], **asdict(said))
     if author_id is not None:
         await services.get_user(tenant, author_id)
-    known = await _known_slugs(tenant, source)
+    known = await find_known_slugs(tenant, source)
     assigned = await asyncio.to_thread(assign_slugs, folders, root=top, known=known)
     moves = await _find_moves(tenant, top, assigned, source=source) if archive_missing else []
     for move in moves if not dry_run else ():
@@ -158,7 +158,7 @@ def _renamed(results: Iterator[FolderRead], slugs: Mapping[str, str]) -> Iterato
             yield folder, skill
 
 
-async def _known_slugs(tenant: TenantScope, source: str | None) -> dict[str, str]:
+async def find_known_slugs(tenant: TenantScope, source: str | None) -> dict[str, str]:
     """The slugs that folders of the source had the last time, by their paths."""
     skills = [] if source is None else await services.list_sourced_skills(tenant)
     return {skill.source_path: skill.slug for skill in skills if skill.source == source and skill.source_path}

@@ -8,11 +8,12 @@ from msgspec import Struct, field
 
 from everyskill import services
 from everyskill.errors import NeedsConfirmation
-from everyskill.model.diffs import compare_files
-from everyskill.model.skills import SkillFile, SkillFolder, SkillStatus
+from everyskill.model.capabilities import find_capabilities
+from everyskill.model.changes import ChangeItem, VersionFacts, compare_facts
+from everyskill.model.skills import SkillFolder, SkillStatus, SkillVersion
 from everyskill.model.sources import SourcedSkill
 from everyskill.services.tenant_scope import TenantScope
-from everyskill.skill_folders.importer import ImportReport, list_skill_folders
+from everyskill.skill_folders.importer import ImportReport, find_known_slugs, list_skill_folders
 from everyskill.skill_folders.reader import read_skill_folders
 
 # A source of fewer skills may lose half of them without being asked.
@@ -20,13 +21,10 @@ MIN_SKILLS_OF_SOURCE = 10
 
 
 class PlannedUpdate(Struct, frozen=True, kw_only=True):
-    """What an update would change of a skill. `description` is the new one, where it is another."""
+    """What an update would change of a skill, as a change summary says it."""
 
     slug: str
-    description: str | None = None
-    added: list[str] = field(default_factory=list)
-    changed: list[str] = field(default_factory=list)
-    removed: list[str] = field(default_factory=list)
+    changes: list[ChangeItem] = field(default_factory=list)
 
 
 def check_scale(skills: Sequence[SourcedSkill], address: str, plan: ImportReport) -> None:
@@ -44,34 +42,37 @@ def check_scale(skills: Sequence[SourcedSkill], address: str, plan: ImportReport
         raise NeedsConfirmation(archived, overwritten)
 
 
-async def describe_updates(tenant: TenantScope, root: Path, slugs: Collection[str]) -> list[PlannedUpdate]:
+async def describe_updates(
+    tenant: TenantScope, root: Path, slugs: Collection[str], *, source: str | None
+) -> list[PlannedUpdate]:
     """What would change of each of these skills, by slug."""
-    folders = await asyncio.to_thread(_read_folders, root, frozenset(slugs))
-    return [await _describe(tenant, folder) for folder in folders]
-
-
-def _read_folders(root: Path, slugs: frozenset[str]) -> list[SkillFolder]:
-    results = read_skill_folders(list_skill_folders(root), root=root)
-    found = [skill for _, skill in results if isinstance(skill, SkillFolder) and skill.slug in slugs]
-    return sorted(found, key=lambda skill: skill.slug)
+    known = await find_known_slugs(tenant, source)
+    folders = await asyncio.to_thread(list_skill_folders, root)
+    results = read_skill_folders(folders, root=root, known_slugs=known, file_limits=tenant.file_limits)
+    found = []
+    # One by one: all of them may be larger than memory.
+    while read := await asyncio.to_thread(next, results, None):
+        if isinstance(read[1], SkillFolder) and read[1].slug in slugs:
+            found.append(await _describe(tenant, read[1]))
+    return sorted(found, key=lambda update: update.slug)
 
 
 async def _describe(tenant: TenantScope, folder: SkillFolder) -> PlannedUpdate:
-    detail = await services.get_skill(tenant, folder.slug, include_hidden=True)
-    old = detail.published
-    if old is None:
-        return PlannedUpdate(slug=folder.slug)
-    paths: dict[str, list[str]] = {"added": [], "changed": [], "removed": []}
-    if _hash_of_text(old.files) != _hash_of_text(folder.files):
-        paths["changed"].append("SKILL.md")
-    for difference in compare_files(old.files, folder.files):
-        paths[difference.status].append(difference.path)
-    return PlannedUpdate(
-        slug=folder.slug,
-        description=None if old.description == folder.description else folder.description,
-        **paths,
+    old = (await services.get_skill(tenant, folder.slug, include_hidden=True)).published
+    changes = [] if old is None else await asyncio.to_thread(_compare, old, folder)
+    return PlannedUpdate(slug=folder.slug, changes=changes)
+
+
+def _compare(old: SkillVersion, folder: SkillFolder) -> list[ChangeItem]:
+    before, after = (
+        VersionFacts(
+            description=each.description,
+            files=each.files,
+            name=each.name,
+            category=each.category,
+            content=each.content,
+            capabilities=find_capabilities(each) if isinstance(each, SkillFolder) else each.capabilities,
+        )
+        for each in (old, folder)
     )
-
-
-def _hash_of_text(files: Sequence[SkillFile]) -> str | None:
-    return next((file.hash for file in files if file.is_skill), None)
+    return list(compare_facts(before, after))

@@ -72,7 +72,7 @@ async def sync_skills(
         plan = await run.plan()
         opened.notes += _taken_over(skills, source.address, plan)
         if dry_run:
-            updates = await describe_updates(tenant, opened.root, plan.updated)
+            updates = await describe_updates(tenant, opened.root, plan.updated, source=source.address)
             return replace(done, is_dry_run=True, imported=plan, updates=updates, notes=opened.notes)
         if not confirmed:
             check_scale(skills, source.address, plan)
