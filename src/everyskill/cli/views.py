@@ -60,9 +60,11 @@ async def changes(
 
 
 def change_lines(changes: "Iterable[ChangeItem]", *, indent: str = "    ") -> Iterator[str]:
-    """A change summary, one line per change."""
+    """A change summary, one line per change, with who made it and why."""
     for change in changes:
-        yield indent + (f"{change.label}: {change.detail}" if change.detail else change.label)
+        said = f"{change.label}: {change.detail}" if change.detail else change.label
+        author = f", by {change.author}" if change.author else ""
+        yield indent + said + author + (f": “{change.note}”" if change.note else "")
 
 
 def note_new_slug(output: Output, asked: str, skill: "Skill") -> None:
