@@ -23,7 +23,7 @@ from everyskill.handles import Tenant
 from tests.support.databases import Clone, cloned
 from tests.support.git_repositories import Repository
 from tests.support.skill_folders import BROKEN, write_skill
-from tests.support.skills import is_badged, publish, with_script
+from tests.support.skills import folder, is_badged, publish, with_script
 
 HEAVY = {"alembic", "asyncio", "asyncpg", "litestar", "pydantic", "rich", "sqlalchemy", "yaml"}
 HELP_OF_ALL = """
@@ -206,6 +206,14 @@ async def test_view_prints_what_changed_and_then_records(shell: Shell, acme: Ten
 
     assert document["visit"]["changes"][0]["detail"] == "v1 → v2"
     assert not await is_badged(acme, "ann", skill.skill_id)
+
+
+async def test_a_summary_says_who_published_and_why(shell: Shell, acme: Tenant) -> None:
+    skill = await publish(acme, "pdf")
+    await acme.visit_skill("ann", skill.skill_id)
+    await acme.publish_skill(folder("pdf", "two"), author_id="bob", note="pins the version")
+    first, *_ = (await shell.succeed("changes", "pdf")).out.splitlines()
+    assert first == "New version published: v1 → v2, by bob: “pins the version”"
 
 
 async def test_lists_and_summaries_record_nothing(shell: Shell, acme: Tenant) -> None:
