@@ -575,7 +575,7 @@ async def test_sync_brings_a_repository_in_and_tells_what_it_would_do(
     repository.git("rm", "-r", "-q", "notes")
     repository.commit("Do more")
     would = await here.succeed("skills", "sync", source, "--dry-run")
-    assert "    pdf: changed SKILL.md; the description becomes 'Does more.'" in would.out
+    assert "    pdf: Description updated: Does more." in would.out
     assert "    archived: notes" in would.out
     assert "Replayed 1 commit with" in (await here.succeed("skills", "sync", source, "--history")).out
 
