@@ -231,6 +231,9 @@ HOSTILE: dict[str, Callable[[], io.BytesIO]] = {
     "holds more than 50 files": many,
     "'../evil' climbs": lambda: tarred((member("../evil"), SKILL)),
     "'/evil' climbs": lambda: tarred((member("/evil"), SKILL)),
+    "holds more than 50 files.": lambda: tarred(
+        *((member(f"{number}", tarfile.DIRTYPE), b"") for number in range(101))
+    ),
     "'a' is a link out": lambda: tarred((member("a", tarfile.SYMTYPE, "../../etc/passwd"), b"")),
     "is a hard link": lambda: tarred((member("a", tarfile.LNKTYPE, "/etc/passwd"), b"")),
     "a device or the like": lambda: tarred((member("a", tarfile.CHRTYPE), b"")),

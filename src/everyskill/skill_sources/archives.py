@@ -118,8 +118,11 @@ def _unpack_tar(source: str, file: BinaryIO, to: Path, bounds: Bounds) -> Bounds
                 raise InvalidSource(source, f"unpacks to more than {bounds.max_bytes:,} bytes")
         plain.seek(0)
         with tarfile.open(fileobj=plain, mode="r:") as archive:
-            members = (member for member in archive if not member.isdir())
-            entries = [_tar_entry(source, archive, member) for member in islice(members, bounds.max_entries + 1)]
+            # Folders count as well: each is a header that is read and kept in memory.
+            members = list(islice(archive, 2 * bounds.max_entries + 1))
+            if len(members) > 2 * bounds.max_entries:
+                raise InvalidSource(source, f"holds more than {bounds.max_entries:,} files")
+            entries = [_tar_entry(source, archive, member) for member in members if not member.isdir()]
             return _write(source, entries, to, bounds)
 
 
