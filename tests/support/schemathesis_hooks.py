@@ -9,13 +9,16 @@ import schemathesis
 from hypothesis import strategies
 from schemathesis import Case, HookContext
 
+from everyskill.model.feedback import FeedbackCursor
 from everyskill.model.whats_new import FeedCursor
-from everyskill.web.api.parameters import FEED_CURSOR_FORMAT
+from everyskill.web.api.parameters import FEED_CURSOR_FORMAT, FEEDBACK_CURSOR_FORMAT
 from everyskill.web.api.types import FILE_PATH_FORMAT
 
 moments = strategies.datetimes(timezones=strategies.just(UTC))
 cursors = strategies.builds(FeedCursor, moments, moments, strategies.uuids().map(str))
 schemathesis.openapi.format(FEED_CURSOR_FORMAT, cursors.map(FeedCursor.encode))
+feedback_cursors = strategies.builds(FeedbackCursor, moments, strategies.uuids().map(str))
+schemathesis.openapi.format(FEEDBACK_CURSOR_FORMAT, feedback_cursors.map(FeedbackCursor.encode))
 schemathesis.openapi.format(FILE_PATH_FORMAT, strategies.uuids().map("lib/{}.py".format))
 
 

@@ -67,7 +67,10 @@ class FieldProblem(Struct, frozen=True, kw_only=True):
 
 
 class Problem(Struct, frozen=True, kw_only=True):
-    """What went wrong. `code` never changes once released; `detail` is a sentence for people."""
+    """What went wrong. `code` never changes once released; `detail` is a sentence for people.
+
+    `successor` is the slug of the skill to use instead of an archived one.
+    """
 
     type: str
     title: str
@@ -75,6 +78,7 @@ class Problem(Struct, frozen=True, kw_only=True):
     detail: str
     code: str
     errors: list[FieldProblem] | UnsetType = UNSET
+    successor: str | UnsetType = UNSET
 
 
 def handle_exception(request: AnyRequest, error: Exception) -> Response[Any]:
@@ -89,8 +93,7 @@ def handle_exception(request: AnyRequest, error: Exception) -> Response[Any]:
         _log.warning("database not ready", code=error.code, reason=str(error))
     render_error: RenderError | None = request.app.state.get("render_error")
     if render_error is not None and _prefers_page(request):
-        successor = error.successor if isinstance(error, errors.SkillArchived) else None
-        page = render_error(request, status, problem.title, problem.detail, successor)
+        page = render_error(request, status, problem.title, problem.detail, problem.successor or None)
         page.headers.update(headers)
         return page
     return Response(problem, status_code=status, media_type=PROBLEM_JSON, headers=headers | NO_STORE | NO_SNIFF)
@@ -131,7 +134,9 @@ def _describe(request: AnyRequest, error: Exception, status: HTTPStatus) -> Prob
         doubt = "This may have been done or not. " if isinstance(error, errors.OutcomeUnknown) else ""
         return make_problem(status, error.code, f"{doubt}The database is not ready. Try again in a few seconds.")
     if isinstance(error, errors.EverySkillError):
-        return make_problem(status, error.code, str(error))
+        problem = make_problem(status, error.code, str(error))
+        successor = error.successor if isinstance(error, errors.SkillArchived) else None
+        return replace(problem, successor=successor) if successor else problem
     return make_problem(status, "bad_request", "The body is not JSON that can be read.")
 
 

@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from everyskill.errors import InvalidText
-from everyskill.model import FeedbackType, Sentiment, SkillFile, SkillFolder
+from everyskill.model import FeedbackType, Role, Sentiment, SkillFile, SkillFolder
 from everyskill.model.inputs import MAX_IDS
 from everyskill.model.skills import SKILL_FILE_NAME
 from everyskill.skill_folders.front_matter import find_front_matter
@@ -19,9 +19,11 @@ from everyskill.web.api.types import (
     FileHash,
     FilePath,
     FileSize,
+    Id,
     Ids,
     Name,
     Note,
+    Slug,
     Version,
 )
 from everyskill.web.moments import Moment
@@ -96,10 +98,33 @@ class SkillUpload(Struct, frozen=True, forbid_unknown_fields=True):
         return replace(skill, files=tuple(files), contents=contents, front_matter=find_front_matter(self.content))
 
 
+class Archival(Struct, frozen=True, forbid_unknown_fields=True):
+    """What to use instead of the archived skill: another skill, by its slug or id."""
+
+    successor: Id | None = None
+
+
+class NewSlug(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a skill is to be called in addresses."""
+
+    slug: Slug
+
+
 class Count(Struct, frozen=True):
     """A number of things."""
 
     count: int
+
+
+class Me(Struct, frozen=True):
+    """Who you are here, and how many items What's New has for you, counted to 100. Names are null where not known."""
+
+    user_id: str
+    user_name: str | None
+    tenant_id: str
+    tenant_name: str
+    role: Role
+    whats_new: int
 
 
 class Marked(Struct, frozen=True):

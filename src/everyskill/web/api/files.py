@@ -9,7 +9,7 @@ from litestar.response import Stream
 from everyskill.model import FileContent, FileEntry
 from everyskill.web.api import examples
 from everyskill.web.api.etags import matches
-from everyskill.web.api.openapi import cacheable_responses, raw_responses
+from everyskill.web.api.openapi import raw_responses, skill_responses
 from everyskill.web.api.parameters import FilePath, FileVersion, SkillName, read_version
 from everyskill.web.auth.authentication import CurrentTenant
 from everyskill.web.headers import NO_SNIFF, PRIVATE
@@ -31,7 +31,7 @@ _ZIP = "application/zip"
 _INACTIVE = {"Content-Security-Policy": "sandbox; default-src 'none'", **PRIVATE, **NO_SNIFF}
 
 
-@get("/skills/{skill:str}/files", responses=cacheable_responses(list[FileEntry], examples.FILES, 404))
+@get("/skills/{skill:str}/files", responses=skill_responses(list[FileEntry], examples.FILES))
 async def list_files(tenant: CurrentTenant, skill: SkillName, *, version: FileVersion = None) -> list[FileEntry]:
     """The files of a version; `is_text` is null where only the hash is kept."""
     return await tenant.list_files(skill, read_version(version))

@@ -24,7 +24,8 @@ _PROBLEMS: dict[int, tuple[str, str]] = {
     401: ("not_signed_in", "Sign in, or send a bearer token."),
     403: ("csrf_failed", "This form is out of date. Load the page again and repeat what you did."),
     404: ("skill_not_found", "There is no skill '4b0f…' in this tenant."),
-    410: ("skill_archived", "The skill 'Pdf' is archived. Use 'docs' instead."),
+    409: ("slug_taken", "A skill with the slug 'code-review' exists already in this tenant."),
+    410: ("skill_archived", "The skill 'Code review' is archived. Use 'review' instead."),
     408: ("body_too_slow", "The body of the request did not arrive in time."),
     413: ("request_entity_too_large", "Request Entity Too Large"),
     415: ("unsupported_media_type", "Send the body as application/json."),
@@ -32,6 +33,7 @@ _PROBLEMS: dict[int, tuple[str, str]] = {
     503: ("database_unreachable", "The database is not ready. Try again in a few seconds."),
 }
 _NOT_MODIFIED = ResponseSpec(None, description="You have the answer with this ETag already.", generate_examples=False)
+_MOVED = ResponseSpec(None, description="The skill has another slug now: see `Location`.", generate_examples=False)
 # Only a demo answers so, and in plain text.
 _MISDIRECTED = ResponseSpec(
     str,
@@ -99,9 +101,14 @@ def cacheable_responses(kind: Any, example: Any, *problems: int) -> dict[int, Re
 
 
 def raw_responses(media_type: str, example: str, *problems: int) -> dict[int, ResponseSpec]:
-    """The responses of a GET that gives bytes as they are; the example says what they would be."""
+    """The responses of a GET that gives bytes of a skill as they are; the example says what they would be."""
     result = open_responses(bytes, example, 401, 503, *problems, media_type=media_type)
-    return result | ({304: _NOT_MODIFIED} if media_type == "*/*" else {})
+    return result | {308: _MOVED} | ({304: _NOT_MODIFIED} if media_type == "*/*" else {})
+
+
+def skill_responses(kind: Any, example: Any, *problems: int) -> dict[int, ResponseSpec]:
+    """The responses of a GET about a skill, which may have been renamed."""
+    return cacheable_responses(kind, example, 404, *problems) | {308: _MOVED}
 
 
 def _problem(status: HTTPStatus) -> ResponseSpec:

@@ -15,7 +15,7 @@ from msgspec import ValidationError, convert, json
 from everyskill.errors import InvalidLimit, InvalidVersion
 from everyskill.model.inputs import MAX_LIMIT, check_limit, check_version
 from everyskill.web.api import types
-from everyskill.web.api.examples import FEED, SKILL_ID
+from everyskill.web.api.examples import FEED, FEEDBACK_PAGE, SKILL_ID
 from everyskill.web.refusals import RepeatedParameter, UnknownParameter
 from everyskill.web.requests import AnyRequest
 
@@ -28,7 +28,7 @@ def _describe(description: str, example: object, limits: Any = str, **schema: An
     return {"description": description, "examples": [Example(value=example)], "schema_extra": facts}
 
 
-_SKILL_IDS = _describe("The skills, by their ids.", [SKILL_ID], list[types.Id])
+_SKILL_IDS = _describe("The skills, by their ids or slugs.", [SKILL_ID], list[types.Id])
 _MAX_COUNT = _describe("Count no further than this.", 21, types.Limit)
 _SINCE = _describe(
     "Counted is what came after this moment.", "2026-11-21T09:30:00.123Z", format=OpenAPIFormat.DATE_TIME
@@ -37,9 +37,10 @@ _CURSOR = "`next_cursor` of the page before."
 
 # Opaque text has no pattern. The format has a name, so that tools can be told how to make some.
 FEED_CURSOR_FORMAT = "whats-new-cursor"
+FEEDBACK_CURSOR_FORMAT = "feedback-cursor"
 
-SkillId = Annotated[str, PathParameter(**_describe("The skill, by its id.", SKILL_ID, types.Id))]
 SkillIds = Annotated[list[str] | None, QueryParameter(name="skill_id", **_SKILL_IDS)]
+SkillId = Annotated[str, PathParameter(**_describe("The skill, by its id or its slug.", SKILL_ID, types.Id))]
 SkillName = Annotated[str, PathParameter(**_describe("The skill, by its slug or its id.", "code-review", types.Id))]
 SkillSlug = Annotated[str, PathParameter(**_describe("The skill, by its slug.", "code-review", types.Slug))]
 FilePath = Annotated[
@@ -53,6 +54,9 @@ Text = Annotated[str | None, QueryParameter(**_describe("Only with this in its n
 Limit = Annotated[int, QueryParameter(**_describe("How many items.", 10, types.Limit))]
 SkillCursor = Annotated[str | None, QueryParameter(**_describe(_CURSOR, "code-review", types.Slug))]
 FeedCursor = Annotated[str | None, QueryParameter(**_describe(_CURSOR, FEED.next_cursor, format=FEED_CURSOR_FORMAT))]
+FeedbackCursor = Annotated[
+    str | None, QueryParameter(**_describe(_CURSOR, FEEDBACK_PAGE.next_cursor, format=FEEDBACK_CURSOR_FORMAT))
+]
 
 OldVersion = Annotated[int, QueryParameter(name="from", **_describe("The older version's number.", 2, types.Version))]
 NewVersion = Annotated[int, QueryParameter(name="to", **_describe("The newer version's number.", 4, types.Version))]

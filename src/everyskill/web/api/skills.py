@@ -1,4 +1,4 @@
-"""Skills: browse, read, compare and publish them, and say what you think of one."""
+"""Skills: browse, read, compare and keep them, and say what you think of one."""
 
 from typing import Annotated
 
@@ -9,14 +9,25 @@ from litestar.handlers import BaseRouteHandler
 from litestar.params import BodyKwarg, JSONBody
 
 from everyskill.errors import VersionNotFound
-from everyskill.model import FileDiff, Publication, Role, SkillDetail, SkillFeedback, SkillListPage, VersionSummary
+from everyskill.model import (
+    FileDiff,
+    Publication,
+    Role,
+    Skill,
+    SkillDetail,
+    SkillFeedback,
+    SkillFeedbackPage,
+    SkillListPage,
+    VersionSummary,
+)
 from everyskill.model.inputs import MAX_LIMIT, MAX_VERSION
 from everyskill.services.skills import DEFAULT_PAGE
 from everyskill.web.api import examples
-from everyskill.web.api.bodies import Count, NewFeedback, SkillUpload, VersionNumber
-from everyskill.web.api.openapi import BODY_PROBLEMS, cacheable_responses, responses
+from everyskill.web.api.bodies import Archival, Count, NewFeedback, NewSlug, SkillUpload, VersionNumber
+from everyskill.web.api.openapi import BODY_PROBLEMS, OptionalBody, cacheable_responses, responses, skill_responses
 from everyskill.web.api.parameters import (
     Category,
+    FeedbackCursor,
     Limit,
     NewestVersion,
     NewVersion,
@@ -51,13 +62,13 @@ async def list_skills(
     return await tenant.list_skills(identity.user_id, category=category, text=text, limit=limit, cursor=cursor)
 
 
-@get("/skills/{skill:str}", responses=cacheable_responses(SkillDetail, examples.SKILL_DETAIL, 404))
-async def get_skill(tenant: CurrentTenant, skill: SkillName) -> SkillDetail:
+@get("/skills/{skill:str}", responses=skill_responses(SkillDetail, examples.SKILL_DETAIL, 410))
+async def get_skill(tenant: CurrentTenant, identity: CurrentIdentity, skill: SkillName) -> SkillDetail:
     """A skill and the text of its published version. Records nothing."""
-    return await tenant.get_skill(skill)
+    return await tenant.get_skill(skill, user_id=identity.user_id)
 
 
-@get("/skills/{skill:str}/versions", responses=cacheable_responses(list[VersionSummary], examples.VERSIONS, 404))
+@get("/skills/{skill:str}/versions", responses=skill_responses(list[VersionSummary], examples.VERSIONS))
 async def list_versions(
     tenant: CurrentTenant, skill: SkillName, *, limit: Limit = MAX_LIMIT, up_to: NewestVersion = MAX_VERSION
 ) -> list[VersionSummary]:
@@ -65,7 +76,7 @@ async def list_versions(
     return await tenant.list_versions(skill, limit=limit, up_to=up_to)
 
 
-@get("/skills/{skill:str}/diff", responses=cacheable_responses(list[FileDiff], examples.DIFF, 404))
+@get("/skills/{skill:str}/diff", responses=skill_responses(list[FileDiff], examples.DIFF))
 async def compare_versions(tenant: CurrentTenant, skill: SkillName, old: OldVersion, new: NewVersion) -> list[FileDiff]:
     """How two versions differ: texts that are kept line by line, other files by name."""
     return await tenant.compare_versions(skill, old, new)
@@ -80,15 +91,23 @@ async def get_version_number(tenant: CurrentTenant, version_id: VersionId) -> Ve
     return VersionNumber(number)
 
 
-@get("/skills/{skill_id:str}/feedback-count", responses=cacheable_responses(Count, Count(3), 404))
+@get("/skills/{skill_id:str}/feedback-count", responses=skill_responses(Count, Count(3)))
 async def count_feedback(tenant: CurrentTenant, skill_id: SkillId, since: Since) -> Count:
     """How much feedback came since a moment."""
     return Count(await tenant.count_feedback_since(skill_id, read_moment("since", since)))
 
 
+@get("/skills/{skill_id:str}/feedback", responses=skill_responses(SkillFeedbackPage, examples.FEEDBACK_PAGE))
+async def list_feedback(
+    tenant: CurrentTenant, skill_id: SkillId, limit: Limit = DEFAULT_PAGE, cursor: FeedbackCursor = None
+) -> SkillFeedbackPage:
+    """A page of what people say of the skill, newest first."""
+    return await tenant.list_feedback(skill_id, limit=limit, cursor=cursor)
+
+
 @post(
     "/skills/{skill_id:str}/feedback",
-    responses=responses(201, SkillFeedback, examples.FEEDBACK, 404, *BODY_PROBLEMS),
+    responses=responses(201, SkillFeedback, examples.FEEDBACK, 404, 410, *BODY_PROBLEMS),
 )
 async def add_feedback(
     tenant: CurrentTenant, identity: CurrentIdentity, skill_id: SkillId, data: Feedback
@@ -123,6 +142,40 @@ async def publish_skill(
     return await tenant.publish_skill(folder, author_id=identity.user_id, note=data.note)
 
 
+@post(
+    "/skills/{skill_id:str}/archive",
+    guards=[require_admin],
+    status_code=200,
+    responses=responses(200, Skill, examples.ARCHIVED, 404, *BODY_PROBLEMS),
+    operation_class=OptionalBody,
+)
+async def archive_skill(tenant: CurrentTenant, skill_id: SkillId, data: JSONBody[Archival | None] = None) -> Skill:
+    """Hide a skill from everybody, and say what to use instead to those who viewed it. Admins only."""
+    return await tenant.archive_skill(skill_id, successor=None if data is None else data.successor)
+
+
+@post(
+    "/skills/{skill_id:str}/restore",
+    guards=[require_admin],
+    status_code=200,
+    responses=responses(200, Skill, examples.SKILL, 403, 404, 415),
+)
+async def restore_skill(tenant: CurrentTenant, skill_id: SkillId) -> Skill:
+    """Show an archived skill again. Admins only."""
+    return await tenant.restore_skill(skill_id)
+
+
+@post(
+    "/skills/{skill_id:str}/rename",
+    guards=[require_admin],
+    status_code=200,
+    responses=responses(200, Skill, examples.SKILL, 404, 409, *BODY_PROBLEMS),
+)
+async def rename_skill(tenant: CurrentTenant, skill_id: SkillId, data: JSONBody[NewSlug]) -> Skill:
+    """Give a skill another slug, to which the old one leads. It stays itself and badges nobody. Admins only."""
+    return await tenant.rename_skill(skill_id, data.slug)
+
+
 router = Router(
     "/",
     route_handlers=[
@@ -132,7 +185,11 @@ router = Router(
         compare_versions,
         get_version_number,
         count_feedback,
+        list_feedback,
         add_feedback,
+        archive_skill,
+        restore_skill,
+        rename_skill,
     ],
     tags=["Skills"],
 )

@@ -7,7 +7,7 @@ from everyskill.errors import ViewNotFound
 from everyskill.model import ChangeItem, UserSkillView, ViewState, Visit
 from everyskill.web.api import examples
 from everyskill.web.api.bodies import ViewLookup, ViewReport
-from everyskill.web.api.openapi import BODY_PROBLEMS, OptionalBody, cacheable_responses, responses
+from everyskill.web.api.openapi import BODY_PROBLEMS, OptionalBody, cacheable_responses, responses, skill_responses
 from everyskill.web.api.parameters import SkillId, SkillIds
 from everyskill.web.auth.authentication import CurrentIdentity, CurrentTenant
 from everyskill.web.moments import read_moment
@@ -16,7 +16,7 @@ from everyskill.web.moments import read_moment
 @post(
     "/skills/{skill_id:str}/views",
     status_code=204,
-    responses=responses(204, None, None, 404, *BODY_PROBLEMS),
+    responses=responses(204, None, None, 404, 410, *BODY_PROBLEMS),
     operation_class=OptionalBody,
 )
 async def record_view(
@@ -28,7 +28,7 @@ async def record_view(
     await tenant.record_skill_view(identity.user_id, skill_id, report.version, viewed_at)
 
 
-@get("/skills/{skill_id:str}/view", responses=cacheable_responses(UserSkillView, examples.VIEW, 404))
+@get("/skills/{skill_id:str}/view", responses=skill_responses(UserSkillView, examples.VIEW))
 async def get_view(tenant: CurrentTenant, identity: CurrentIdentity, skill_id: SkillId) -> UserSkillView:
     """When you last saw the skill, in which version, and how often you came."""
     view = await tenant.get_user_view(identity.user_id, skill_id)
@@ -41,7 +41,7 @@ async def get_view(tenant: CurrentTenant, identity: CurrentIdentity, skill_id: S
 async def get_views(
     tenant: CurrentTenant, identity: CurrentIdentity, skill_ids: SkillIds = None
 ) -> dict[str, ViewState]:
-    """Your views of some skills, by skill id; a skill you never saw is not in it."""
+    """Your views of some skills, by what you called them, ids or slugs; a skill you never saw is not in it."""
     return await tenant.get_view_states(identity.user_id, skill_ids or [])
 
 
@@ -57,13 +57,15 @@ async def look_up_views(
     return await tenant.get_view_states(identity.user_id, data.skill_ids)
 
 
-@get("/skills/{skill_id:str}/changes", responses=cacheable_responses(list[ChangeItem], examples.CHANGES, 404))
+@get("/skills/{skill_id:str}/changes", responses=skill_responses(list[ChangeItem], examples.CHANGES, 410))
 async def get_changes(tenant: CurrentTenant, identity: CurrentIdentity, skill_id: SkillId) -> list[ChangeItem]:
     """What changed about the skill since you last saw it. Records nothing."""
     return await tenant.get_changes(identity.user_id, skill_id)
 
 
-@post("/skills/{skill_id:str}/visit", status_code=200, responses=responses(200, Visit, examples.VISIT, 403, 404, 415))
+@post(
+    "/skills/{skill_id:str}/visit", status_code=200, responses=responses(200, Visit, examples.VISIT, 403, 404, 410, 415)
+)
 async def visit(tenant: CurrentTenant, identity: CurrentIdentity, skill_id: SkillId) -> Visit:
     """What changed about the skill since you last saw it; then this view is recorded."""
     return await tenant.visit_skill(identity.user_id, skill_id)
