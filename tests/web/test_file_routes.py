@@ -59,7 +59,7 @@ async def test_nothing_of_a_file_is_active(
 
 async def test_a_zip_of_a_version_is_whole(ann: httpx.AsyncClient, acme: Tenant) -> None:
     await acme.publish_skill(with_script("echo one\n"))
-    response = await ann.get("/v1/skills/pdf/archive")
+    response = await ann.get("/v1/skills/pdf/zip")
     assert response.headers["content-type"] == "application/zip"
     assert "pdf-v1.zip" in response.headers["content-disposition"]
     with zipfile.ZipFile(io.BytesIO(response.content)) as archive:
@@ -73,7 +73,7 @@ async def test_what_cannot_be_read_says_why(ann: httpx.AsyncClient, acme: Tenant
     await acme.publish_skill(replace(with_script("echo one\n"), contents={}))
     for path, code in (
         ("pdf/files/run.sh", "file_not_kept"),
-        ("pdf/archive", "file_not_kept"),
+        ("pdf/zip", "file_not_kept"),
         ("pdf/files/nothing", "skill_file_not_found"),
         ("pdf/files?version=2", "version_not_found"),
         ("nothing/files", "skill_not_found"),

@@ -50,7 +50,7 @@ async def read_file(
     return Response(file.content, media_type=_media_type(file), headers=headers)
 
 
-@get("/skills/{skill:str}/archive", responses=raw_responses(_ZIP, examples.ARCHIVE, 404))
+@get("/skills/{skill:str}/zip", responses=raw_responses(_ZIP, examples.ARCHIVE, 404))
 async def get_archive(tenant: CurrentTenant, skill: SkillName, *, version: FileVersion = None) -> Stream:
     """A zip of a version, in a folder of the skill's slug."""
     archive = await tenant.get_archive(skill, read_version(version))

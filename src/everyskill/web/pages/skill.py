@@ -18,7 +18,7 @@ from everyskill.model.skill_pages import SkillPageContent
 from everyskill.model.skills import SkillVersion
 from everyskill.model.views import AnyView, ViewBeforeVisit
 from everyskill.web.auth.authentication import CurrentIdentity, CurrentTenant
-from everyskill.web.headers import PRIVATE
+from everyskill.web.headers import NO_STORE
 from everyskill.web.moments import read_moment
 from everyskill.web.pages.context import BaseContext, PageContext, require_csrf_token
 from everyskill.web.pages.diffs import view_files
@@ -87,8 +87,7 @@ async def show_skill(
     before_visit = _read_view(since, since_version, visited)
     skill_page = await tenant.get_skill_page(page_context.user_id, slug, before_visit=before_visit)
     if slug != skill_page.skill.slug:
-        query = request.scope["query_string"].decode("latin-1")
-        return Redirect(f"/skills/{skill_page.skill.slug}{query and '?'}{query}", status_code=308, headers=PRIVATE)
+        return _lead_on(request, f"/skills/{skill_page.skill.slug}")
     markdown: Markdown = request.app.state.markdown
     return await tenant.run_in_worker(lambda: _render(page_context, markdown, skill_page, show))
 
@@ -130,17 +129,20 @@ async def add_feedback(
 
 @get("/skills/{slug:str}/diff")
 async def show_diff(
+    request: AnyRequest,
     tenant: CurrentTenant,
     page_context: PageContext,
     slug: FromPath[str],
+    *,
     old: OldVersion,
     new: NewVersion,
-    *,
     path: FromQuery[str] = "",
-) -> Response[str]:
+) -> Response[Any]:
     """How one version differs from another, or one file of them whole. Records nothing."""
     differing = await tenant.compare_versions(slug, old, new)
     skill = (await tenant.get_skill(slug)).skill
+    if slug != skill.slug:
+        return _lead_on(request, f"/skills/{skill.slug}/diff")
     chosen = [file for file in differing if path in {"", file.path}]
     return await tenant.run_in_worker(
         lambda: render(
@@ -157,11 +159,13 @@ async def show_diff(
 
 @get("/skills/{slug:str}/files/{path:path}")
 async def show_file(
-    tenant: CurrentTenant, page_context: PageContext, slug: FromPath[str], path: FromPath[Path]
-) -> Response[str]:
+    request: AnyRequest, tenant: CurrentTenant, page_context: PageContext, slug: FromPath[str], path: FromPath[Path]
+) -> Response[Any]:
     """A file of the published version. Records nothing."""
     skill = (await tenant.get_skill(slug)).skill
     file = await tenant.read_file(slug, path.as_posix().removeprefix("/"))
+    if slug != skill.slug:
+        return _lead_on(request, f"/skills/{skill.slug}/files/{quote(file.path)}")
     is_shown = file.is_text and file.size <= MAX_TEXT_SHOWN
     return await tenant.run_in_worker(
         lambda: render(
@@ -173,6 +177,12 @@ async def show_file(
             why_no_text="It is too large to be shown." if file.is_text else "It is no text.",
         )
     )
+
+
+def _lead_on(request: AnyRequest, address: str) -> Redirect:
+    """From an id or an old slug, which another skill may take, to the address of the skill."""
+    query = request.scope["query_string"].decode("latin-1")
+    return Redirect(f"{address}{query and '?'}{query}", status_code=308, headers=NO_STORE)
 
 
 async def _find_id(tenant: Tenant, slug: str) -> str:
