@@ -179,7 +179,7 @@ async def test_what_a_release_reads_otherwise_than_an_older_one_badges_nobody(
 ) -> None:
     """The same files: a category that now comes from a manifest, or lines of installers that count no more."""
     content = "---\nname: pdf\nmetadata:\n  github-ref: main\n---\n" if installed else "one"
-    skill = folder("pdf", content, category="skills")
+    skill = replace(folder("pdf", content, category="skills"), front_matter={"name": "pdf"})
     skill_id = (await acme.publish_skill(skill)).skill_id
     await acme.record_skill_view("ann", skill_id, 1)
     whole = hash_of_files(skill.files)
@@ -191,6 +191,18 @@ async def test_what_a_release_reads_otherwise_than_an_older_one_badges_nobody(
     assert (await acme.get_version("pdf", 2)).is_quiet
     assert not await is_badged(acme, "ann", skill_id)
     await acme.publish_skill(replace(skill, category="office"))
+    assert await is_badged(acme, "ann", skill_id)
+
+
+@pytest.mark.parametrize("said", [{"description": "Other words."}, {"name": "Other"}, {"category": "office"}])
+async def test_what_is_said_on_purpose_over_a_version_of_an_older_release_badges(
+    acme: Tenant, owner: asyncpg.Connection, said: dict[str, str]
+) -> None:
+    skill_id = (await acme.publish_skill(folder())).skill_id
+    await acme.record_skill_view("ann", skill_id, 1)
+    await owner.execute("SET session_replication_role = replica")
+    await owner.execute("UPDATE skill_versions SET capabilities = NULL")
+    await acme.publish_skill(replace(folder(), **said))
     assert await is_badged(acme, "ann", skill_id)
 
 

@@ -214,9 +214,14 @@ def _says_the_same(found: FoundSkill, folder: SkillFolder) -> bool:
 
 
 def _is_read_anew(found: FoundSkill, folder: SkillFolder) -> bool:
-    """Whether the files are those that an older release read, so that only what it made of them is another."""
+    """Whether this is the folder that an older release read, so that only what it made of its place is another.
+
+    Without front matter it was not read, and what is said of it was said on purpose.
+    """
+    is_same = (found.skill.name, found.skill.description) == (folder.name, folder.description)
     hashes = {folder.content_hash, hash_of_files(folder.files)}
-    return found.origin.is_of_older_release and found.origin.content_hash in hashes
+    was_read = found.origin.is_of_older_release and folder.front_matter is not None
+    return was_read and is_same and found.origin.content_hash in hashes
 
 
 def _publication(skill: Skill, numbers: Mapping[str, int]) -> Publication:
