@@ -868,4 +868,19 @@ async def test_a_dry_run_of_an_import_says_what_would_be_done(shell: Shell, acme
     said = await shell.succeed(*arguments, "--dry-run")
     assert said.out.startswith(f"Would import {skills_folder}: 1 added, 1 archived.")
     assert [item.slug for item in (await acme.list_skills()).items] == ["old"]
-    assert (await shell.succeed(*arguments, "--json")).document == planned.document
+    assert (await shell.succeed(*arguments, "--yes", "--json")).document == planned.document
+
+
+async def test_an_import_that_would_archive_most_of_a_catalog_must_be_confirmed(
+    shell: Shell, acme: Tenant, tmp_path: Path
+) -> None:
+    for name in ("one", "two", "three"):
+        write_skill(tmp_path / "all", name, body=name)
+    await shell.run("skills", "import", str(tmp_path / "all"))
+    write_skill(tmp_path / "few", "one", body="one")
+    arguments = ("skills", "import", str(tmp_path / "few"), "--archive-missing")
+    refused = await shell.run(*arguments)
+    assert refused.code == 1
+    assert await acme.list_slugs() == {"one", "two", "three"}
+    assert (await shell.run(*arguments, "--yes")).code == 0
+    assert await acme.list_slugs() == {"one"}

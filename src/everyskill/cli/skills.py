@@ -25,6 +25,7 @@ from everyskill.cli.options import (
 from everyskill.cli.output import Output, write
 from everyskill.cli.skill_files import VersionNumber
 from everyskill.cli.views import heading, note_new_slug
+from everyskill.errors import NeedsConfirmation
 from everyskill.wording import ago, count
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ async def import_(
     note: Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for who reads what changed.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Badge nobody: a corrected typo, say.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Archive more than half of the catalog.")] = False,
     tenant_id: TenantId = DEFAULT_TENANT,
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,
@@ -59,6 +61,10 @@ async def import_(
     """Publish each SKILL.md folder of a tree that is new or changed."""
     output = Output(as_json=as_json)
     async with open_tenant(tenant_id, database_url) as tenant:
+        if archive_missing and not (yes or dry_run):
+            plan = await import_folder(tenant, path, archive_missing=True, full_depth=full_depth, dry_run=True)
+            if len(plan.archived) > len(await tenant.list_slugs()) / 2:
+                raise NeedsConfirmation(len(plan.archived), 0)
         report = await import_folder(
             tenant,
             path,
